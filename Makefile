@@ -1,0 +1,44 @@
+# The two commands of the README are `make demo` and `make test`; each does all its set-up by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
+
+.PHONY: demo test test-all lint types tests coverage clean bench-start
+
+# one pip run for everything, under the tested versions: a second run could pull another torch
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,examples,dicom]"
+	touch $@
+
+demo: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py --out demo
+
+test: lint types tests coverage
+
+test-all: test
+	$(BIN)/python -m pytest -q -m slow
+	$(MAKE) demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+tests: $(READY)
+	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=
+
+# the compiled kernels once more as plain Python, so that their lines count
+coverage: tests
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
+	$(BIN)/python -m coverage report --fail-under=95 --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels.py,synthanom/synthesis.py,synthanom/recipe.py,synthanom/regions.py,synthanom/shards/*"
+
+bench-start: $(READY)
+	$(BIN)/python benchmarks/start.py
+
+clean:
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage

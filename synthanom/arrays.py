@@ -1,0 +1,160 @@
+"""Axes, dtypes and checks of the arrays that cross files, and which backend an array belongs to.
+
+Images are float32 ``(C, [Z,] Y, X)``, masks bool ``([Z,] Y, X)``; ``S`` is the spatial shape, ``D`` its length, 2 or 3.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.errors import SynthanomError
+
+ImageArray = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float64]
+MaskArray = npt.NDArray[np.bool_]
+Backend = Literal["numpy", "torch"]
+
+
+class ShapeGeometry(Protocol):
+    """What `kernels.radial_warp.warp` reads off its `geometry`; `regions.Geometry` is one."""
+
+    @property
+    def kind(self) -> str:
+        """``"ellipsoid"`` or ``"cuboid"``."""
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Full widths along the shape's own axes, in voxels."""
+
+    @property
+    def matrix(self) -> FloatArray:
+        """(D, D) map from the shape's own axes to image axes."""
+
+    @property
+    def position(self) -> tuple[float, ...]:
+        """Image coordinates of the centre, in voxels."""
+
+
+def backend_of(array: Any) -> Backend:
+    """Which backend an array belongs to, without importing torch on anyone's behalf.
+
+    Raises
+    ------
+    SynthanomError
+        If it is neither a numpy array nor a torch tensor.
+    """
+    if isinstance(array, np.ndarray):
+        return "numpy"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
+    raise SynthanomError(
+        f"expected a numpy array or a torch tensor, got {type(array).__name__}; convert it with np.asarray first"
+    )
+
+
+def check_image(image: npt.NDArray[Any], *, name: str = "image") -> None:
+    """Raise unless `image` has shape (C, Y, X) or (C, Z, Y, X) and holds finite floating-point values.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if image.ndim not in (3, 4):
+        hint = "; add a channel axis with image[None]" if image.ndim == 2 else ""
+        raise SynthanomError(f"{name} must have shape (C, Y, X) or (C, Z, Y, X), got {image.shape}{hint}")
+    if image.dtype not in (np.float32, np.float64):
+        raise SynthanomError(f"{name} must be float32 or float64, got {image.dtype}; convert with .astype(np.float32)")
+
+
+def check_mask(mask: npt.NDArray[Any], shape: Sequence[int], *, name: str = "foreground") -> None:
+    """Raise unless `mask` is bool and has the spatial shape `shape`.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if mask.dtype != np.bool_:
+        raise SynthanomError(f"{name} must be bool, got {mask.dtype}; threshold it first, for example mask > 0")
+    if tuple(mask.shape) != tuple(shape):
+        raise SynthanomError(
+            f"{name} must have the image's spatial shape {tuple(shape)}, got {tuple(mask.shape)}; "
+            "resample it onto the image's grid"
+        )
+
+
+def box_slices(corner: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    """Slices of the box with this `corner` and `size` along the spatial axes (voxels)."""
+    return tuple(slice(int(c), int(c) + int(s)) for c, s in zip(corner, size, strict=True))
+
+
+def value_range(image: npt.NDArray[Any]) -> ImageArray:
+    """Smallest and largest value per channel of an image (C, *S): float32 (2, C)."""
+    axes = tuple(range(1, image.ndim))
+    return np.stack([image.min(axis=axes), image.max(axis=axes)]).astype(np.float32)
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value that digests and random streams are computed from.
+
+    Keys sorted, no spaces, ASCII only; floats as Python's shortest exact form, NaN and infinity refused.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def as_numpy(array: Any) -> npt.NDArray[Any]:
+    """The array as numpy: itself, or a torch tensor's values brought to the host."""
+    if backend_of(array) == "torch":
+        return np.asarray(array.detach().cpu().numpy())
+    return np.asarray(array)
+
+
+def back_to(array: npt.NDArray[Any], origin: Any) -> Any:
+    """A numpy result in the backend (and on the device) that `origin` came from."""
+    if backend_of(origin) == "torch":
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(array)).to(origin.device)
+    return array
+
+
+def to_volume(array: npt.NDArray[Any], dims: int) -> npt.NDArray[Any]:
+    """Insert an axis of length 1 before the `dims` = 2 spatial axes, so that one compiled kernel serves 2D and 3D."""
+    return array if dims == 3 else array[..., None, :, :]
+
+
+def pad_triple(values: Sequence[float] | FloatArray, fill: float) -> FloatArray:
+    """Two or three numbers per axis as three, `fill` standing for the missing first axis."""
+    missing = 3 - len(values)
+    return np.array([fill] * missing + [float(v) for v in values], dtype=np.float64)
+
+
+def inverse_matrix(matrix: npt.ArrayLike) -> FloatArray:
+    """Inverse of a 2 x 2 or 3 x 3 matrix by cofactors, so that no LAPACK build can change a region by a bit.
+
+    Raises
+    ------
+    SynthanomError
+        If the matrix is not square of side 2 or 3, or is singular.
+    """
+    m = np.asarray(matrix, dtype=np.float64)
+    if m.shape not in ((2, 2), (3, 3)):
+        raise SynthanomError(f"matrix must have shape (2, 2) or (3, 3), got {m.shape}")
+    if m.shape == (2, 2):
+        adjugate = np.array([[m[1, 1], -m[0, 1]], [-m[1, 0], m[0, 0]]])
+    else:
+        adjugate = np.stack([_cross(m[1], m[2]), _cross(m[2], m[0]), _cross(m[0], m[1])], axis=1)
+    determinant = float(m[0, 0] * adjugate[0, 0] + m[0, 1] * adjugate[1, 0])
+    if m.shape == (3, 3):
+        determinant += float(m[0, 2] * adjugate[2, 0])
+    if determinant == 0 or not np.isfinite(determinant):
+        raise SynthanomError(f"matrix must be invertible, got determinant {determinant}")
+    return np.asarray(adjugate / determinant)
+
+
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])

@@ -1,0 +1,84 @@
+"""Poisson image editing: a donor's gradients inside a region, the target's everywhere else.
+
+References
+----------
+Perez, Gangnet, Blake, "Poisson image editing", ACM Trans. Graph. 22(3), 2003, doi:10.1145/882262.882269.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_image, check_mask, to_volume
+from synthanom.errors import SynthanomError
+
+
+def blend(target: Any, donor: Any, region: Any, corner: Sequence[int], *, mixed: bool = True) -> Any:
+    """Blend a donor patch into one box of a picture so that no seam shows.
+
+    Parameters
+    ----------
+    target : ndarray or tensor of shape (C, *S), float32 or float64
+    donor : array of shape (C, *box)
+        The patch, already resampled onto the box.
+    region : bool array of shape (*box)
+        Where the donor's gradients may be taken; cleared on the box's faces here.
+    corner : D integers, the box's place in the target
+    mixed : bool
+        Keep, per axis and channel, the target's gradient where it is at least as large as the donor's.
+
+    Returns
+    -------
+    array of shape (C, *S), float32, of the same backend, not clipped; the inputs are not written
+
+    Raises
+    ------
+    SynthanomError
+        If shapes disagree or the box leaves the image.
+
+    Notes
+    -----
+    Solves Laplacian(f) = div(v) at the box's inner voxels with f = target on its faces, by the type-1 sine
+    transform with the eigenvalues of the (2D + 1)-point Laplacian, so that the discrete equation holds to rounding.
+    The edge between voxels i and i + 1 belongs to the region if voxel i does.
+    """
+    values = as_numpy(target)
+    check_image(values, name="target")
+    mask = as_numpy(region)
+    out = np.array(values, dtype=np.float32, order="C")
+    box = (slice(None), *box_slices(corner, mask.shape))
+    if any(c < 0 or c + n > s for c, n, s in zip(corner, mask.shape, out.shape[1:], strict=True)):
+        raise SynthanomError(f"the box at {tuple(corner)} of size {mask.shape} must lie in the target {out.shape[1:]}")
+    out[box] = blend_box(out[box], as_numpy(donor).astype(np.float32, copy=False), mask, mixed=mixed)
+    return back_to(out, target)
+
+
+def blend_box(target: ImageArray, donor: ImageArray, region: MaskArray, *, mixed: bool = True) -> ImageArray:
+    """`blend` on the values of the box alone: float32 (C, *box)."""
+    from synthanom.kernels.poisson.cpu import divergence, solve
+
+    check_mask(region, target.shape[1:], name="region")
+    if donor.shape != target.shape:
+        raise SynthanomError(f"donor must have the box's shape {target.shape}, got {donor.shape}; resample it first")
+    dims = region.ndim
+    out = np.array(target, dtype=np.float32, order="C")
+    if min(region.shape) < 3:
+        return out  # a box without inner voxels: its faces are all of it, and they stay
+    mask = clear_faces(region)
+    volume = to_volume(out, dims)
+    patch = to_volume(np.ascontiguousarray(donor, dtype=np.float32), dims)
+    for c in range(volume.shape[0]):
+        rhs = divergence(volume[c], patch[c], to_volume(mask, dims), mixed)
+        correction = solve(rhs, dims == 3)
+        inner = volume[c, 1:-1, 1:-1, 1:-1] if dims == 3 else volume[c, :, 1:-1, 1:-1]
+        inner += correction
+    return out
+
+
+def clear_faces(region: MaskArray) -> MaskArray:
+    """A copy of the region without the voxels on its box's faces."""
+    inner = (slice(1, -1),) * region.ndim
+    out = np.zeros_like(region)
+    out[inner] = region[inner]
+    return out

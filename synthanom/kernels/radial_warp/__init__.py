@@ -1,0 +1,140 @@
+"""Sink and source deformation: intensities move along rays through a centre, inside a shape only."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from synthanom.arrays import (
+    ImageArray,
+    MaskArray,
+    ShapeGeometry,
+    as_numpy,
+    back_to,
+    box_slices,
+    check_image,
+    inverse_matrix,
+    pad_triple,
+    to_volume,
+)
+from synthanom.errors import SynthanomError
+from synthanom.kernels import cubic_spline, region_mask
+
+Direction = Literal["sink", "source"]
+
+
+def warp(
+    image: Any,
+    geometry: ShapeGeometry,
+    centre: Sequence[float],
+    factor: float,
+    *,
+    direction: Direction,
+    order: int = 3,
+) -> Any:
+    """Pull the picture towards a centre (sink) or push it away from it (source), inside a shape only.
+
+    Parameters
+    ----------
+    image : ndarray or tensor of shape (C, *S), float32 or float64
+    geometry : the shape, in voxels of the image
+    centre : D floats
+        Fixed point of the deformation, voxels, inside the shape.
+    factor : float
+        Strength f > 1.
+    direction : {"sink", "source"}
+    order : {3, 1}
+        Cubic B-spline or linear interpolation; the image's border is repeated outside.
+
+    Returns
+    -------
+    array of shape (C, *S), float32, of the same backend; `image` is not written
+
+    Raises
+    ------
+    SynthanomError
+        For a factor that is not above 1, an unknown direction or order, or a wrong shape.
+
+    Notes
+    -----
+    u = |p - c| / d with d the distance from c along (p - c) to the shape's surface. The value at p is taken at
+    c + (p - c) / u (1 - (1 - u)^f) (sink) or c + (p - c) / u u^f (source).
+    """
+    values = as_numpy(image)
+    check_image(values)
+    out = np.array(values, dtype=np.float32, order="C")
+    shape = out.shape[1:]
+    reach = region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix)
+    low = [max(0, int(np.floor(p - r))) for p, r in zip(geometry.position, reach, strict=True)]
+    high = [min(n, int(np.ceil(p + r)) + 1) for p, r, n in zip(geometry.position, reach, shape, strict=True)]
+    size = [max(0, h - a) for a, h in zip(low, high, strict=True)]
+    if min(size) > 0:
+        box = region_mask.mask(geometry.kind, geometry.size, geometry.matrix, geometry.position, (low, size))
+        changed = warp_box(
+            out, geometry, (tuple(float(v) for v in centre), float(factor)), (low, box), direction, order
+        )
+        out[(slice(None), *box_slices(low, size))] = changed
+    return back_to(out, image)
+
+
+def warp_box(
+    image: ImageArray,
+    geometry: ShapeGeometry,
+    pull: tuple[Sequence[float], float],
+    region: tuple[Sequence[int], MaskArray],
+    direction: Direction,
+    order: int = 3,
+) -> ImageArray:
+    """The warped values of one box only: what `warp` changes, without a copy of the whole image.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, *S), float32
+    pull : (centre, factor) as in `warp`
+    region : (corner, mask) of the box, the mask marking the voxels of the shape
+
+    Returns
+    -------
+    ndarray of shape (C, *box), float32
+    """
+    from synthanom.kernels.radial_warp.cpu import warp_region
+
+    centre, factor = pull
+    corner, mask = region
+    _check_settings(factor, direction, order, len(centre), mask.ndim)
+    dims = mask.ndim
+    volume = to_volume(np.ascontiguousarray(image, dtype=np.float32), dims)
+    out = np.ascontiguousarray(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32)
+    # every sampling point lies between the centre and a voxel of the region
+    low = [min(float(a), c) for a, c in zip(corner, centre, strict=True)]
+    high = [max(float(a + n - 1), c) for a, n, c in zip(corner, mask.shape, centre, strict=True)]
+    spline = cubic_spline.crop(volume, pad_triple(low, 0.0), pad_triple(high, 0.0), order=order)
+    warp_region(
+        to_volume(out, dims),
+        spline.coefficients,
+        spline.origin,
+        to_volume(np.ascontiguousarray(mask), dims),
+        pad_triple([float(a) for a in corner], 0.0),
+        geometry.kind == "ellipsoid",
+        pad_triple([s / 2 for s in geometry.size], 1.0),
+        region_mask.embed(inverse_matrix(geometry.matrix)),
+        pad_triple(geometry.position, 0.0),
+        pad_triple(centre, 0.0),
+        float(factor),
+        direction == "sink",
+        order,
+    )
+    return out
+
+
+def _check_settings(factor: float, direction: str, order: int, centre: int, dims: int) -> None:
+    if direction not in ("sink", "source"):
+        raise SynthanomError(f"direction must be 'sink' or 'source', got {direction!r}")
+    if order not in (1, 3):
+        raise SynthanomError(f"order must be 3 (cubic) or 1 (linear), got {order}")
+    if not (np.isfinite(factor) and factor > 1):
+        raise SynthanomError(
+            f"factor must be a finite number above 1, got {factor}; a larger push gives a larger factor"
+        )
+    if centre != dims:
+        raise SynthanomError(f"centre must have one coordinate per spatial axis ({dims}), got {centre}")

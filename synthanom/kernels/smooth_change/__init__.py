@@ -1,0 +1,108 @@
+"""A constant change of intensity that fades in from the region's edge."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.arrays import (
+    FloatArray,
+    ImageArray,
+    MaskArray,
+    as_numpy,
+    back_to,
+    box_slices,
+    check_image,
+    check_mask,
+    to_volume,
+    value_range,
+)
+from synthanom.errors import SynthanomError
+
+
+def apply(
+    image: Any,
+    region: Any,
+    corner: Sequence[int],
+    ramp: float,
+    change: npt.ArrayLike,
+    limits: npt.ArrayLike | None = None,
+) -> Any:
+    """Add an offset per channel inside a region, rising linearly over `ramp` voxels from its edge.
+
+    Parameters
+    ----------
+    image : ndarray or tensor of shape (C, *S), float32 or float64
+    region : bool array of shape (*box)
+    corner : D integers, the box's place in the image
+    ramp : float
+        Depth in voxels at which the change reaches full strength, > 0.
+    change : (C,), image intensity units
+    limits : (2, C), optional
+        Range that the result is clipped to per channel; the image's own by default.
+
+    Returns
+    -------
+    array of shape (C, *S), float32, of the same backend; `image` is not written
+
+    Notes
+    -----
+    x + change min(depth / ramp, 1), depth the Euclidean distance to the nearest voxel outside the region; everything
+    beyond the box is outside.
+    """
+    values = as_numpy(image)
+    check_image(values)
+    mask = as_numpy(region)
+    out = np.array(values, dtype=np.float32, order="C")
+    bounds = value_range(out) if limits is None else _numbers(limits)
+    box = (slice(None), *box_slices(corner, mask.shape))
+    out[box] = change_box(out[box], mask, ramp, _numbers(change), bounds)
+    return back_to(out, image)
+
+
+def change_box(
+    values: ImageArray, region: MaskArray, ramp: float, change: npt.NDArray[Any], limits: npt.NDArray[Any]
+) -> ImageArray:
+    """`apply` on the values of the region's box alone: float32 (C, *box)."""
+    from synthanom.kernels.smooth_change.cpu import add_ramp
+
+    check_mask(region, values.shape[1:], name="region")
+    if not (np.isfinite(ramp) and ramp > 0):
+        raise SynthanomError(f"ramp must be a positive number of voxels, got {ramp}")
+    if change.shape != (values.shape[0],) or limits.shape != (2, values.shape[0]):
+        raise SynthanomError(
+            f"change must have shape ({values.shape[0]},) and limits (2, {values.shape[0]}), "
+            f"got {change.shape} and {limits.shape}"
+        )
+    dims = region.ndim
+    out = np.array(values, dtype=np.float32, order="C")
+    squared = to_volume(squared_depth(region, limit=ramp), dims)
+    add_ramp(to_volume(out, dims), squared, float(ramp), change.astype(np.float64), limits.astype(np.float64))
+    return out
+
+
+def _numbers(values: Any) -> FloatArray:
+    """A few numbers as float64, whether they come as a sequence, an array or a tensor."""
+    plain = values if isinstance(values, list | tuple) else as_numpy(values)
+    return np.asarray(plain, dtype=np.float64)
+
+
+def squared_depth(region: MaskArray, *, limit: float = np.inf) -> FloatArray:
+    """Squared Euclidean distance to the nearest voxel outside, in voxels, exact up to `limit`: float64 (*box).
+
+    Deeper voxels hold some value of at least `limit` squared.
+    """
+    from synthanom.kernels.smooth_change.cpu import fill_squared_depth
+
+    volume = to_volume(np.ascontiguousarray(region), region.ndim)
+    # on a flat axis nothing lies beyond: depth is counted within the plane
+    cap = float(sum(n * n for n in volume.shape)) if not np.isfinite(limit) else float(np.ceil(limit)) ** 2
+    out = np.empty(volume.shape, dtype=np.float64)
+    fill_squared_depth(out, volume, cap)
+    return out.reshape(region.shape)
+
+
+def largest_depth(region: MaskArray) -> float:
+    """Distance in voxels from the region's deepest voxel to the nearest voxel outside; 0 for an empty region."""
+    return float(np.sqrt(squared_depth(region).max(initial=0.0)))

@@ -1,0 +1,165 @@
+"""What changed, as a soft label."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_mask
+from synthanom.errors import SynthanomError
+from synthanom.kernels import grey_reconstruct
+
+Box = tuple[tuple[int, ...], tuple[int, ...]]  # corner and size, voxels
+
+
+class AbstractLabeller(ABC):
+    """Turns (before, after, region) into a label in [0, 1], and says whether the anomaly can be seen at all."""
+
+    @abstractmethod
+    def __call__(self, before: Any, after: Any, region: Any) -> Any:
+        """Label an anomaly: (C, *S), (C, *S), bool (*S) -> float32 (*S) in [0, 1]."""
+
+    @abstractmethod
+    def label_box(self, before: ImageArray, after: ImageArray, region: MaskArray) -> tuple[ImageArray, float]:
+        """The label of one box and the largest pointwise label in it, on which `visible` is judged."""
+
+    @property
+    @abstractmethod
+    def visible(self) -> float:
+        """Smallest largest pointwise label of a sample that counts as anomalous."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """The labeller's settings as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlippedGaussian(AbstractLabeller):
+    """1 minus a Gaussian of the change: smooth, 0 where nothing changed, near 1 where the change is large.
+
+    Attributes
+    ----------
+    sigma : float
+        Change (mean over channels, image intensity units) at which the label is 0.39.
+    fill : bool
+        Close the label and fill its holes, component by component.
+    visible : float
+        Samples whose largest pointwise label is smaller count as unchanged and are drawn again.
+
+    Notes
+    -----
+    y = 1 - exp(-d^2 / (2 sigma^2)) with d the mean over channels of |after - before| inside the region, 0 outside.
+
+    References
+    ----------
+    Baugh et al., "Many tasks make light work", MICCAI 2023, doi:10.1007/978-3-031-43907-0_16.
+    """
+
+    sigma: float = 0.2
+    fill: bool = True
+    visible: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.sigma) and self.sigma > 0):
+            raise SynthanomError(f"sigma must be a positive number in image intensity units, got {self.sigma}")
+        if not 0 <= self.visible < 1:
+            raise SynthanomError(f"visible must lie in [0, 1), got {self.visible}")
+
+    def __call__(self, before: Any, after: Any, region: Any) -> Any:
+        """Label an anomaly.
+
+        Parameters
+        ----------
+        before, after : array of shape (C, *S), float32
+        region : bool array of shape (*S)
+
+        Returns
+        -------
+        array of shape (*S), float32 in [0, 1], of the backend of `before`
+        """
+        first, last, mask = as_numpy(before), as_numpy(after), as_numpy(region)
+        if first.shape != last.shape:
+            raise SynthanomError(f"before and after must have one shape, got {first.shape} and {last.shape}")
+        check_mask(mask, first.shape[1:], name="region")
+        out = np.zeros(mask.shape, dtype=np.float32)
+        box = bounding_box(mask)
+        if box is not None:
+            inside = box_slices(*box)
+            part = (slice(None), *inside)
+            out[inside], _ = self.label_box(first[part], last[part], mask[inside])
+        return back_to(out, before)
+
+    def label_box(self, before: ImageArray, after: ImageArray, region: MaskArray) -> tuple[ImageArray, float]:
+        """The label of one box (C, *box) and the largest pointwise label in it."""
+        change = np.abs(after.astype(np.float64) - before).mean(axis=0)
+        # expm1 keeps the digits of small changes, which 1 - exp(-x) loses in float32
+        pointwise = (-np.expm1(-(change**2) / (2 * self.sigma**2)) * region).astype(np.float32)
+        peak = float(pointwise.max(initial=0.0))
+        return (fill_components(pointwise, region) if self.fill else pointwise), peak
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        return {"name": "flipped_gaussian", "sigma": self.sigma, "fill": self.fill, "visible": self.visible}
+
+
+def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:
+    """Close and fill a label, each face-connected component of the region in its own tight box.
+
+    Parameters
+    ----------
+    label : ndarray of shape (*box), float32, 0 outside the region
+    region : ndarray of shape (*box), bool
+
+    Returns
+    -------
+    ndarray of shape (*box), float32
+        Nowhere below `label`; components with a side under 3 voxels are left as they are.
+    """
+    from scipy import ndimage
+
+    components, _ = ndimage.label(region)
+    out = label.copy()
+    for number, box in enumerate(ndimage.find_objects(components), start=1):
+        if min(s.stop - s.start for s in box) < grey_reconstruct.MIN_SIDE:
+            continue
+        own = np.where(components[box] == number, label[box], np.float32(0))
+        out[box] = np.maximum(out[box], grey_reconstruct.close_and_fill(own))
+    return out
+
+
+def bounding_box(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """Corner and size of the smallest box around the marked voxels; None if there are none."""
+    ends = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if filled.size == 0:
+            return None
+        ends.append((int(filled[0]), int(filled[-1]) + 1))
+    return tuple(a for a, _ in ends), tuple(b - a for a, b in ends)
+
+
+def merge_boxes(boxes: Sequence[Box]) -> list[Box]:
+    """Replace boxes that overlap by their common bounding box until none overlap; in order of their corners."""
+    left = list(boxes)
+    for _ in range(len(boxes)):
+        pair = next(
+            ((i, j) for i in range(len(left)) for j in range(i + 1, len(left)) if _overlap(left[i], left[j])), None
+        )
+        if pair is None:
+            break
+        i, j = pair
+        left = [box for k, box in enumerate(left) if k not in pair] + [_around(left[i], left[j])]
+    return sorted(left)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return all(p < q + m and q < p + n for p, n, q, m in zip(a[0], a[1], b[0], b[1], strict=True))
+
+
+def _around(a: Box, b: Box) -> Box:
+    low = tuple(min(p, q) for p, q in zip(a[0], b[0], strict=True))
+    high = tuple(max(p + n, q + m) for p, n, q, m in zip(a[0], a[1], b[0], b[1], strict=True))
+    return low, tuple(h - p for p, h in zip(low, high, strict=True))

@@ -1,0 +1,174 @@
+"""Every number that was drawn for one picture, as JSON that outlives the random generator."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from synthanom.arrays import canonical_json
+from synthanom.donors import DonorRef
+from synthanom.errors import SynthanomError
+from synthanom.regions import Region
+from synthanom.sample import Sample
+from synthanom.tasks import TASKS
+from synthanom.tasks.abstract import AbstractParams, AbstractTask
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesisOptions:
+    """How anomalies are combined in one picture.
+
+    Attributes
+    ----------
+    max_anomalies : int
+        Most anomalies in one picture.
+    repeat : float
+        Probability of another anomaly after each.
+    foreground_only : bool
+        Changes outside the foreground are undone before labelling.
+    """
+
+    max_anomalies: int = 4
+    repeat: float = 0.5
+    foreground_only: bool = False
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.max_anomalies <= 4 and 0 <= self.repeat <= 1):
+            raise SynthanomError(
+                f"max_anomalies must lie in 1..4 and repeat in [0, 1], got {self.max_anomalies} and {self.repeat}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options as JSON."""
+        return {
+            "max_anomalies": self.max_anomalies,
+            "repeat": self.repeat,
+            "foreground_only": self.foreground_only,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRef:
+    """The sample that a recipe was drawn for."""
+
+    id: str
+    shape: tuple[int, ...]  # (C, *S)
+    sha256: str
+
+    @classmethod
+    def of(cls, sample: Sample) -> "SampleRef":
+        """The reference to a sample."""
+        return cls(id=sample.id, shape=tuple(sample.image.shape), sha256=sample.sha256)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Anomaly:
+    """One anomaly of a recipe."""
+
+    task: str  # stored name
+    region: Region
+    params: AbstractParams
+    donor: DonorRef | None
+
+    @property
+    def task_class(self) -> type[AbstractTask]:
+        """The class that makes it."""
+        return TASKS[self.task]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The anomaly as JSON."""
+        return {
+            "task": self.task,
+            "region": self.region.to_dict(),
+            "params": self.params.to_dict(),
+            "donor": None if self.donor is None else self.donor.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], shape: tuple[int, ...]) -> "Anomaly":
+        """The anomaly that `to_dict` gave, in an image of spatial `shape`."""
+        task = data["task"]
+        if task not in TASKS:
+            raise SynthanomError(
+                f"the recipe needs task {task!r}, this version knows {', '.join(TASKS)}; install a newer synthanom"
+            )
+        donor = data["donor"]
+        return cls(
+            task=task,
+            region=Region.from_dict(data["region"], shape),
+            params=TASKS[task].params.from_dict(data["params"]),
+            donor=None if donor is None else DonorRef(set=donor["set"], id=donor["id"], sha256=donor["sha256"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """How one picture was made; `synthesis.replay` makes it again."""
+
+    sample: SampleRef
+    attempts: int  # how often the sample was drawn until something was visible
+    options: SynthesisOptions
+    anomalies: tuple[Anomaly, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON (format 1)."""
+        return {
+            "format": FORMAT,
+            "sample": {"id": self.sample.id, "shape": list(self.sample.shape), "sha256": self.sample.sha256},
+            "attempts": self.attempts,
+            "options": self.options.to_dict(),
+            "anomalies": [anomaly.to_dict() for anomaly in self.anomalies],
+        }
+
+    def to_json(self) -> bytes:
+        """The recipe as canonical JSON, as shards store it."""
+        return canonical_json(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> "Recipe":
+        """The recipe that `to_json` gave.
+
+        Raises
+        ------
+        SynthanomError
+            If it is not a recipe of a known format.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SynthanomError(f"a recipe must be JSON, got {text[:40]!r}: {error}") from error
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Recipe":
+        """The recipe that `to_dict` gave.
+
+        Raises
+        ------
+        SynthanomError
+            If it is not a recipe of a known format.
+        """
+        found = data.get("format") if isinstance(data, Mapping) else None
+        if found != FORMAT:
+            raise SynthanomError(
+                f"a recipe must have format {FORMAT}, got {found!r}; install a newer synthanom to read it"
+            )
+        try:
+            sample = data["sample"]
+            shape = tuple(int(n) for n in sample["shape"])
+            return cls(
+                sample=SampleRef(id=sample["id"], shape=shape, sha256=sample["sha256"]),
+                attempts=int(data["attempts"]),
+                options=SynthesisOptions(**data["options"]),
+                anomalies=tuple(Anomaly.from_dict(a, shape[1:]) for a in data["anomalies"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise SynthanomError(f"the recipe is incomplete or malformed: {type(error).__name__} {error}") from error

@@ -1,0 +1,287 @@
+"""From a sample and a task to a picture, its label and its recipe; and back from the recipe to the same picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthanom import donors as donor_sets
+from synthanom import regions
+from synthanom.arrays import ImageArray, MaskArray, as_numpy, box_slices, check_mask
+from synthanom.donors import Donors
+from synthanom.errors import NothingVisible, SynthanomError, UnsuitableRegion
+from synthanom.labels import AbstractLabeller, Box, merge_boxes
+from synthanom.recipe import Anomaly, Recipe, SampleRef, SynthesisOptions
+from synthanom.sample import Sample
+from synthanom.streams import stream
+from synthanom.tasks.abstract import AbstractTask
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Batch", "Recipe", "Result", "replay", "stream", "synthesise", "synthesise_batch"]
+
+ATTEMPTS = 8  # how often a sample is drawn until something is visible
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """One synthetic picture.
+
+    Attributes
+    ----------
+    image : ndarray of shape (C, *S), float32, a new array
+    label : ndarray of shape (*S), float32 in [0, 1]
+    region : ndarray of shape (*S), bool
+        The union that the labeller was given.
+    recipe : Recipe
+    boxes : tuple of (corner, size)
+        Disjoint boxes outside of which nothing changed and the label is 0, voxels.
+    """
+
+    image: ImageArray
+    label: ImageArray
+    region: MaskArray
+    recipe: Recipe
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Synthetic pictures as tensors: images (B, C, *S), labels (B, *S), regions (B, *S), and B recipes."""
+
+    images: "torch.Tensor"
+    labels: "torch.Tensor"
+    regions: "torch.Tensor"
+    recipes: tuple[Recipe, ...]
+
+
+def synthesise(
+    sample: Sample,
+    task: AbstractTask,
+    labeller: AbstractLabeller,
+    *,
+    rng: np.random.Generator,
+    donors: Donors | None = None,
+    max_anomalies: int = 4,
+    repeat: float = 0.5,
+    foreground_only: bool = False,
+    within: MaskArray | None = None,
+) -> Result:
+    """Make one to four anomalies of one kind in a picture, and label what changed.
+
+    Parameters
+    ----------
+    sample : Sample
+    task : AbstractTask
+    labeller : AbstractLabeller
+    rng : numpy Generator
+        The only source of randomness.
+    donors : sequence of Samples, optional
+        For the blending tasks; ignored by the others. A mapping gives each task (by stored name) its own.
+    max_anomalies : int
+        At most this many (1 to 4).
+    repeat : float
+        Probability of another anomaly after each.
+    foreground_only : bool
+        Undo changes outside the foreground before labelling.
+    within : ndarray of shape (*S), bool, optional
+        Location prior: at least half of each region lies in the foreground and in this mask.
+
+    Raises
+    ------
+    NoPlace
+        If no drawn shape fits on the foreground.
+    NothingVisible
+        If 8 attempts changed too little to be labelled.
+    SynthanomError
+        For settings or donors that do not fit the sample.
+    """
+    options = SynthesisOptions(max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only)
+    if within is not None:
+        check_mask(within, sample.shape, name="within")
+    available = donor_sets.donors_for(task, donors)
+    for attempt in range(1, ATTEMPTS + 1):
+        drawn = _draw_anomalies(rng, sample, task, available, options, within)
+        recipe = Recipe(
+            sample=SampleRef.of(sample), attempts=attempt, options=options, anomalies=tuple(a for a, _ in drawn)
+        )
+        result, peak = _make(sample, recipe, [donor for _, donor in drawn], labeller)
+        if peak >= labeller.visible and peak > 0:
+            return result
+    raise NothingVisible(
+        f"{task.name} changed {sample.id} too little to see in {ATTEMPTS} attempts (largest pointwise label under "
+        f"{labeller.visible}); check that the image is normalised and not flat where the foreground is"
+    )
+
+
+def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors: Donors | None = None) -> Result:
+    """Make the same picture again from its recipe.
+
+    Parameters
+    ----------
+    sample : Sample
+        The sample that the recipe was drawn for; its digest is verified.
+    donors : sequence of Samples, optional
+        Must hold the donors that the recipe names.
+
+    Raises
+    ------
+    SynthanomError
+        If the sample or a donor is another one, or a donor is missing.
+    """
+    if sample.sha256 != recipe.sample.sha256:
+        raise SynthanomError(
+            f"the recipe was drawn for {recipe.sample.id!r} with digest {recipe.sample.sha256[:12]}, got {sample.id!r} "
+            f"with {sample.sha256[:12]}; pass the same image with the same foreground and preprocessing"
+        )
+    chosen = [
+        None if anomaly.donor is None else donor_sets.find(anomaly.task_class, anomaly.donor, donors)
+        for anomaly in recipe.anomalies
+    ]
+    return _make(sample, recipe, chosen, labeller)[0]
+
+
+def synthesise_batch(
+    images: Any,
+    foregrounds: Any,
+    task_or_tasks: AbstractTask | Sequence[AbstractTask],
+    labeller: AbstractLabeller,
+    *,
+    rng: np.random.Generator | Sequence[np.random.Generator],
+    donors: Donors | None = None,
+    ids: Sequence[str] | None = None,
+    subjects: Sequence[str] | None = None,
+    spacings: Sequence[Sequence[float]] | None = None,
+) -> Batch:
+    """Make anomalies in every picture of a batch; sample i equals `synthesise` with generator i.
+
+    Parameters
+    ----------
+    images : tensor of shape (B, C, *S), float32, on any device
+    foregrounds : bool tensor of shape (B, *S), or None for the whole images
+    task_or_tasks : one task, or one for each of the B samples
+    rng : B numpy Generators, or one that can spawn them
+    donors, ids, subjects, spacings : as for `synthesise` and `Sample.from_array`
+
+    Returns
+    -------
+    Batch
+        Tensors on the device of `images`.
+
+    Notes
+    -----
+    The samples are made one by one on the CPU.
+
+    Raises
+    ------
+    SynthanomError
+        As `synthesise`, and if the numbers of generators, tasks or names do not match the batch.
+    """
+    import torch
+
+    arrays = as_numpy(images)
+    count = arrays.shape[0]
+    masks = [None] * count if foregrounds is None else list(as_numpy(foregrounds))
+    tasks = [task_or_tasks] * count if isinstance(task_or_tasks, AbstractTask) else list(task_or_tasks)
+    generators = rng.spawn(count) if isinstance(rng, np.random.Generator) else list(rng)
+    names = [f"sample-{i}" for i in range(count)] if ids is None else list(ids)
+    people = names if subjects is None else list(subjects)
+    steps = [None] * count if spacings is None else list(spacings)
+    for what, given in (("tasks", tasks), ("generators", generators), ("ids", names), ("subjects", people)):
+        if len(given) != count:
+            raise SynthanomError(f"a batch of {count} needs {count} {what}, got {len(given)}")
+    results = [
+        synthesise(
+            Sample.from_array(array, mask, spacing, id=name, subject=who, channels=array.shape[0]),
+            task,
+            labeller,
+            rng=generator,
+            donors=donors,
+        )
+        for array, mask, spacing, name, who, task, generator in zip(
+            arrays, masks, steps, names, people, tasks, generators, strict=True
+        )
+    ]
+    device = images.device
+    return Batch(
+        images=torch.from_numpy(np.stack([r.image for r in results])).to(device),
+        labels=torch.from_numpy(np.stack([r.label for r in results])).to(device),
+        regions=torch.from_numpy(np.stack([r.region for r in results])).to(device),
+        recipes=tuple(r.recipe for r in results),
+    )
+
+
+def _draw_anomalies(
+    rng: np.random.Generator,
+    sample: Sample,
+    task: AbstractTask,
+    donors: donor_sets.DonorSet | None,
+    options: SynthesisOptions,
+    within: MaskArray | None,
+) -> list[tuple[Anomaly, Sample | None]]:
+    """Draw everything before anything is applied: no draw depends on the picture in between."""
+    drawn = []
+    for number in range(options.max_anomalies):
+        drawn.append(_draw_anomaly(rng, sample, task, donors, within))
+        if number + 1 < options.max_anomalies and rng.random() >= options.repeat:
+            break
+    return drawn
+
+
+def _draw_anomaly(
+    rng: np.random.Generator,
+    sample: Sample,
+    task: AbstractTask,
+    donors: donor_sets.DonorSet | None,
+    within: MaskArray | None,
+) -> tuple[Anomaly, Sample | None]:
+    unsuitable = None
+    for _ in range(regions.REDRAWS):
+        region = regions.draw(rng, sample.foreground, task.shape, within)
+        chosen = donor_sets.choose(rng, task, sample, donors)
+        donor, reference = (None, None) if chosen is None else chosen
+        try:
+            params = task.sample_params(rng, sample, region, donor)
+        except UnsuitableRegion as reason:
+            unsuitable = reason
+            continue
+        return Anomaly(task=task.name, region=region, params=params, donor=reference), donor
+    raise UnsuitableRegion(
+        f"{task.name} could use none of {regions.REDRAWS} regions in {sample.id} ({unsuitable}); "
+        "use larger images or larger shapes (ShapeSettings.smallest)"
+    )
+
+
+def _make(
+    sample: Sample, recipe: Recipe, donors: Sequence[Sample | None], labeller: AbstractLabeller
+) -> tuple[Result, float]:
+    """Apply a recipe's anomalies one after another and label the outcome once; also the largest pointwise label."""
+    image = sample.image.copy()
+    region = np.zeros(sample.shape, dtype=np.bool_)
+    for anomaly, donor in zip(recipe.anomalies, donors, strict=True):
+        place = (slice(None), *anomaly.region.slices)
+        after = anomaly.task_class.change(image, anomaly.region, anomaly.params, donor)
+        region[place[1:]] |= anomaly.task_class.touched(image[place], after, anomaly.region, anomaly.params)
+        image[place] = after
+    boxes = merge_boxes([(anomaly.region.corner, anomaly.region.size) for anomaly in recipe.anomalies])
+    label = np.zeros(sample.shape, dtype=np.float32)
+    peak = 0.0
+    for corner, size in boxes:
+        box = box_slices(corner, size)
+        if recipe.options.foreground_only:
+            _undo_outside(image, region, sample, box)
+        part = (slice(None), *box)
+        # regions never touch the faces of their boxes, so no component spans two of these
+        label[box], largest = labeller.label_box(sample.image[part], image[part], region[box])
+        peak = max(peak, largest)
+    return Result(image=image, label=label, region=region, recipe=recipe, boxes=tuple(boxes)), peak
+
+
+def _undo_outside(image: ImageArray, region: MaskArray, sample: Sample, box: tuple[slice, ...]) -> None:
+    """Put the original values back outside the foreground of a box, in place."""
+    part = (slice(None), *box)
+    inside = sample.foreground[box]
+    image[part] = np.where(inside, image[part], sample.image[part])
+    region[box] &= inside

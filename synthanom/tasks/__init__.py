@@ -1,0 +1,18 @@
+"""The anomalies, one per file. `TASKS` maps stored names to classes: append only, names live in recipes and shards."""
+
+from synthanom.tasks.abstract import AbstractTask
+from synthanom.tasks.inter_blend import InterBlend
+from synthanom.tasks.intra_blend import IntraBlend
+from synthanom.tasks.sink import Sink
+from synthanom.tasks.smooth_intensity import SmoothIntensity
+from synthanom.tasks.source import Source
+
+TASKS: dict[str, type[AbstractTask]] = {
+    "intra_blend": IntraBlend,
+    "inter_blend": InterBlend,
+    "sink": Sink,
+    "source": Source,
+    "smooth_intensity": SmoothIntensity,
+}
+
+__all__ = ["TASKS", "AbstractTask", "InterBlend", "IntraBlend", "Sink", "SmoothIntensity", "Source"]

@@ -1,0 +1,208 @@
+"""What a task is: settings as a frozen dataclass, `sample_params` that draws, `change` and `apply` that do not."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, check_image
+from synthanom.errors import SynthanomError
+from synthanom.regions import Region, ShapeSettings
+from synthanom.sample import Sample
+
+if TYPE_CHECKING:
+    from synthanom.labels import AbstractLabeller
+
+DonorKind = Literal["none", "other_subject", "external"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractParams:
+    """The drawn numbers of one anomaly; with the region and the donor they are all that `apply` needs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers as JSON."""
+        data: dict[str, Any] = _listed(asdict(self))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The numbers that `to_dict` gave.
+
+        Raises
+        ------
+        SynthanomError
+            If a name is missing or unknown.
+        """
+        return cls(**{name: _tupled(value) for name, value in known_fields(cls, data).items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractTask(ABC):
+    """One kind of anomaly. Fields are its settings; the class attributes say what it is and needs.
+
+    Attributes
+    ----------
+    shape : ShapeSettings
+        How the shape of the region is drawn.
+    """
+
+    name: ClassVar[str]  # as stored in recipes and shards
+    kind: ClassVar[str]  # what it does to the picture; validation is honest only between different kinds
+    donor: ClassVar[DonorKind]
+    params: ClassVar[type[AbstractParams]]
+
+    shape: ShapeSettings = field(default_factory=ShapeSettings)
+
+    @abstractmethod
+    def sample_params(
+        self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None
+    ) -> AbstractParams:
+        """Draw the numbers of one anomaly.
+
+        Raises
+        ------
+        UnsuitableRegion
+            If the task cannot work in this region; `synthesise` then draws another.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
+        """The region's box after the anomaly, float32 (C, *box), of an image (C, *S) that is not written."""
+
+    @staticmethod
+    @abstractmethod
+    def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
+        """The voxels of the box that go to the labeller, bool (*box), given the box before and after."""
+
+    @classmethod
+    def apply(cls, image: Any, region: Region, params: Any, donor: Sample | None = None) -> Any:
+        """Make the anomaly: a new image, float32 (C, *S), of the backend of `image`; nothing outside the box changes.
+
+        Parameters
+        ----------
+        image : ndarray or tensor of shape (C, *S)
+        region : Region
+        params : what `sample_params` drew
+        donor : Sample, for tasks that blend one in
+        """
+        values = as_numpy(image)
+        check_image(values)
+        out = np.array(values, dtype=np.float32, order="C")
+        out[(slice(None), *region.slices)] = cls.change(out, region, params, donor)
+        return back_to(out, image)
+
+    def __call__(
+        self,
+        image: Any,
+        foreground: Any = None,
+        *,
+        rng: np.random.Generator,
+        donors: Sequence[Sample] | None = None,
+        labeller: "AbstractLabeller | None" = None,
+    ) -> tuple[Any, Any]:
+        """Draw and make anomalies in a picture: (image, label), for people who only have arrays.
+
+        Parameters
+        ----------
+        image : ndarray or tensor of shape (C, *S), normalised
+        foreground : bool array of shape (*S), optional
+        rng : numpy Generator
+        donors : sequence of Samples, for the blending tasks
+        labeller : AbstractLabeller, `FlippedGaussian()` by default
+
+        Returns
+        -------
+        image : float32 (C, *S), a new array of the same backend
+        label : float32 (*S) in [0, 1]
+        """
+        from synthanom.labels import FlippedGaussian
+        from synthanom.synthesis import synthesise
+
+        mask = None if foreground is None else as_numpy(foreground)
+        sample = Sample.from_array(as_numpy(image), mask)
+        result = synthesise(sample, self, labeller or FlippedGaussian(), rng=rng, donors=donors)
+        return back_to(result.image, image), back_to(result.label, image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        data: dict[str, Any] = _listed(asdict(self))
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The task with these settings; those not named keep their defaults.
+
+        Raises
+        ------
+        SynthanomError
+            For a setting that does not exist or has a wrong value.
+        """
+        task: Self = _settings(cls, data, cls.name)
+        return task
+
+
+def _settings(cls: type[Any], data: Mapping[str, Any], owner: str) -> Any:
+    """A settings dataclass from a mapping, settings within settings included; those not named keep their defaults."""
+    known = {f.name: f for f in fields(cls)}
+    given: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in known:
+            raise SynthanomError(f"{owner} has no setting {name!r}; it has {', '.join(sorted(known))}")
+        factory = known[name].default_factory
+        nested = factory() if factory is not MISSING else None
+        if is_dataclass(nested):
+            if not isinstance(value, Mapping):
+                raise SynthanomError(f"{owner}.{name} must be a mapping of settings, got {value!r}")
+            given[name] = _settings(type(nested), value, f"{owner}.{name}")
+        else:
+            given[name] = _tupled(value)
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise SynthanomError(f"{owner} got a setting of the wrong type: {error}") from error
+
+
+def known_fields(cls: type[Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`data`, if it names exactly the fields of a dataclass.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    names = {field.name for field in fields(cls)}
+    if set(data) != names:
+        raise SynthanomError(
+            f"{cls.__name__} must name exactly {', '.join(sorted(names))}, got {', '.join(sorted(data)) or 'nothing'}"
+        )
+    return data
+
+
+def limits_of(sample: Sample) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A sample's range per channel as plain numbers: (smallest, largest)."""
+    low, high = sample.limits.tolist()
+    return tuple(low), tuple(high)
+
+
+def clip_inner(values: ImageArray, limits: npt.ArrayLike) -> ImageArray:
+    """Clip the inner voxels of a box (C, *box) to `limits` (2, C), in place; the box's faces stay as they are."""
+    low, high = np.asarray(limits, dtype=np.float32).reshape(2, -1, *(1,) * (values.ndim - 1))
+    inner = values[(slice(None), *(slice(1, -1),) * (values.ndim - 1))]
+    np.clip(inner, low, high, out=inner)
+    return values
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as lists, all the way down: what JSON gives back."""
+    if isinstance(value, dict):
+        return {name: _listed(v) for name, v in value.items()}
+    return [_listed(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _tupled(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(_tupled(v) for v in value) if isinstance(value, list | tuple) else value

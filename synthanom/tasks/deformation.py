@@ -1,0 +1,99 @@
+"""What sink and source share: drawing a centre and a strength, warping the box."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from synthanom.arrays import ImageArray
+from synthanom.errors import SynthanomError, UnsuitableRegion
+from synthanom.kernels import radial_warp
+from synthanom.regions import Region, bend_factor, mean_boundary_distance, uniform_index
+from synthanom.tasks.abstract import AbstractParams
+
+SMALLEST_DISTANCE = 1.0  # voxels from the centre to the boundary on average; below it the strength is undefined
+PUSH_SHARE = (0.1, 0.9)  # of the largest push that the region allows
+FREE_EXPONENT = (0.5, 2.0)  # without calibration, the strength is 2 to the power of a uniform number in between
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeformationParams(AbstractParams):
+    """One deformation."""
+
+    centre: tuple[int, ...]  # image voxel that stays where it is
+    factor: float  # strength f > 1
+    order: int  # 3: cubic B-spline, 1: linear
+
+
+def draw_deformation(
+    rng: np.random.Generator, region: Region, push: tuple[float, float] | None, order: int
+) -> DeformationParams:
+    """Draw a centre uniformly from the region's voxels and a strength for it.
+
+    Parameters
+    ----------
+    push : (low, high) bounds of the largest push in voxels, or None for strengths that ignore the region's size
+
+    Raises
+    ------
+    UnsuitableRegion
+        If the boundary is less than 1 voxel away on average.
+    """
+    voxels = np.flatnonzero(region.mask)
+    local = np.unravel_index(voxels[uniform_index(rng.random(), voxels.size)], region.size)
+    centre = tuple(int(v) for v in local)
+    u = rng.random()
+    if push is None:
+        low, high = FREE_EXPONENT
+        factor = float(2 ** (low + u * (high - low)))
+    else:
+        distance = mean_boundary_distance(region.mask, centre)
+        if distance < SMALLEST_DISTANCE:
+            raise UnsuitableRegion(f"a deformation needs its boundary at least 1 voxel away, got {distance:.3g}")
+        factor = bend_factor(region.mask, centre, push_distance(distance, push, u))
+    return DeformationParams(
+        centre=tuple(c + v for c, v in zip(region.corner, centre, strict=True)), factor=factor, order=order
+    )
+
+
+def push_distance(distance: float, push: tuple[float, float], u: float) -> float:
+    """The push in voxels that u in [0, 1) picks for a mean boundary distance, within `push` and the region's bounds."""
+    largest = np.sqrt(distance**2 / 2)
+    least, most = PUSH_SHARE[0] * largest, PUSH_SHARE[1] * largest
+    low, high = push
+    if low >= most:
+        return float(most)
+    if high <= least:
+        return float(least)
+    start, stop = max(least, low), min(most, high)
+    return float(start + u * (stop - start))
+
+
+def deform(
+    image: ImageArray, region: Region, params: DeformationParams, direction: Literal["sink", "source"]
+) -> ImageArray:
+    """The region's box after the deformation: float32 (C, *box).
+
+    Raises
+    ------
+    SynthanomError
+        For a region given as a mask: the way to its surface is known only for a geometry.
+    """
+    if region.geometry is None:
+        raise SynthanomError("sink and source need a region with a geometry, got a mask; use Region.from_geometry")
+    pull = (params.centre, params.factor)
+    box = (region.corner, region.mask)
+    return radial_warp.warp_box(image, region.geometry, pull, box, direction, params.order)
+
+
+def check_settings(push: tuple[float, float] | None, order: int) -> None:
+    """Raise unless the settings of a deformation make sense.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if push is not None and not (len(push) == 2 and 0 < push[0] <= push[1]):
+        raise SynthanomError(f"push must be None or (low, high) voxels with 0 < low <= high, got {push}")
+    if order not in (1, 3):
+        raise SynthanomError(f"order must be 3 (cubic) or 1 (linear), got {order}")

@@ -1,0 +1,127 @@
+"""What the two blending tasks share: drawing a patch of a donor, blending it in, finding what it touched."""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from synthanom.arrays import FloatArray, ImageArray, MaskArray
+from synthanom.errors import SynthanomError, UnsuitableRegion
+from synthanom.kernels import affine_patch, poisson
+from synthanom.regions import PROPOSALS, Region, rotation
+from synthanom.sample import Sample
+from synthanom.tasks.abstract import AbstractParams, clip_inner, limits_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendParams(AbstractParams):
+    """One blended-in patch."""
+
+    matrix: tuple[tuple[float, ...], ...]  # (D, D): box voxels to donor voxels
+    offset: tuple[float, ...]  # (D,): donor coordinates of the box's first voxel
+    donor_limits: tuple[tuple[float, ...], tuple[float, ...]]  # the patch is clipped to it, per channel
+    limits: tuple[tuple[float, ...], tuple[float, ...]]  # the result is clipped to it, per channel
+    mixed: bool  # keep the target's gradient where it is at least as large
+    join_threshold: float  # voxels of the box changed by more (mean over channels) join the region
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSettings:
+    """How a patch is drawn from a donor."""
+
+    largest_angle: float = np.pi / 4  # radians, in every plane of axes
+    scale: float = 0.1  # mean of the exponential by which the scale exceeds 1
+    largest_part: float = 0.8  # of the donor's side that the patch may need
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.largest_angle <= np.pi and self.scale >= 0 and 0 < self.largest_part <= 1):
+            raise SynthanomError(
+                "a patch needs largest_angle in [0, pi], scale >= 0 and largest_part in (0, 1], got "
+                f"{self.largest_angle}, {self.scale}, {self.largest_part}"
+            )
+
+
+def draw_blend(
+    rng: np.random.Generator, sample: Sample, region: Region, donor: Sample, settings: "BlendSettings"
+) -> BlendParams:
+    """Draw where in the donor the patch is taken and how it is turned and scaled.
+
+    Raises
+    ------
+    SynthanomError
+        If the donor has other axes or channels than the sample.
+    UnsuitableRegion
+        If the region's box has no inner voxel.
+    """
+    if donor.image.ndim != sample.image.ndim or donor.image.shape[0] != sample.image.shape[0]:
+        raise SynthanomError(
+            f"donor {donor.id} must have {sample.image.shape[0]} channels and {sample.image.ndim - 1} spatial axes "
+            f"as {sample.id} has, got image shape {donor.image.shape}"
+        )
+    if min(region.size) < 3:
+        raise UnsuitableRegion(f"blending needs a box with inner voxels, got size {region.size}")
+    matrix = _draw_matrix(rng, region.size, donor.shape, settings.patch)
+    offset = _draw_offset(rng, region.size, donor, matrix)
+    return BlendParams(
+        matrix=tuple(tuple(row) for row in matrix.tolist()),
+        offset=tuple(offset.tolist()),
+        donor_limits=limits_of(donor),
+        limits=limits_of(sample),
+        mixed=settings.mixed,
+        join_threshold=settings.join_threshold,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendSettings:
+    """The settings that both blending tasks hand to `draw_blend`."""
+
+    mixed: bool
+    join_threshold: float
+    patch: PatchSettings
+
+
+def blend(image: ImageArray, region: Region, params: BlendParams, donor: Sample | None) -> ImageArray:
+    """The region's box with the donor's patch blended in, clipped: float32 (C, *box)."""
+    if donor is None:
+        raise SynthanomError("blending needs the donor that the parameters were drawn with, got None")
+    patch = affine_patch.sample(donor.image, params.matrix, params.offset, region.size, params.donor_limits)
+    out = poisson.blend_box(image[(slice(None), *region.slices)], patch, region.mask, mixed=params.mixed)
+    return clip_inner(out, params.limits)
+
+
+def joined(before: ImageArray, after: ImageArray, region: Region, params: BlendParams) -> MaskArray:
+    """The region and every voxel of its box that blending changed by more than the threshold: bool (*box)."""
+    change = np.abs(after.astype(np.float64) - before).mean(axis=0)
+    return np.asarray(region.mask | (change > params.join_threshold))
+
+
+def _draw_matrix(
+    rng: np.random.Generator, size: tuple[int, ...], donor: tuple[int, ...], settings: PatchSettings
+) -> FloatArray:
+    """Rotation in every plane times a scale, capped so that the donor is large enough."""
+    dims = len(size)
+    matrix = np.eye(dims)
+    for a, b in combinations(range(dims), 2):
+        matrix = rotation(dims, (a, b), settings.largest_angle * (2 * rng.random() - 1)) @ matrix
+    enlarge = rng.random() < 0.5
+    scale = 1 + settings.scale * rng.standard_exponential()
+    matrix = matrix * (scale if enlarge else 1 / scale)
+    needed = np.abs(matrix * (np.array(size) - 1)[None, :]).sum(axis=1)
+    available = np.maximum(settings.largest_part * np.array(donor) - 1, 1)
+    excess = float((needed / available).max())
+    return np.asarray(matrix / excess if excess > 1 else matrix)
+
+
+def _draw_offset(rng: np.random.Generator, size: tuple[int, ...], donor: Sample, matrix: FloatArray) -> FloatArray:
+    """Donor coordinates of the box's first voxel, the middle of the needed part in the donor's foreground.
+
+    All proposals are drawn before any is judged; where none lies in the foreground the first is taken.
+    """
+    sides = np.array(donor.shape, dtype=np.float64) - 1
+    half = np.abs(matrix * (np.array(size) - 1)[None, :]).sum(axis=1) / 2
+    room = np.maximum(sides - 2 * half, 0)
+    middles = np.minimum(half, sides / 2) + rng.random((PROPOSALS, len(size))) * room
+    inside = donor.foreground[tuple(np.rint(middles).astype(np.intp).T)]
+    middle = middles[int(np.argmax(inside))]
+    return np.asarray(middle - matrix @ ((np.array(size) - 1) / 2))

@@ -1,0 +1,48 @@
+"""Exit statuses: one line, the right number, a traceback on request only."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import sys, typer
+from synthanom.errors import SynthanomError
+from synthanom.exits import run
+app = typer.Typer(add_completion=False)
+@app.command()
+def main(what: str, number: int = 0):
+    if what == "refuse": raise SynthanomError("no such scan\\n  here")
+    if what == "file": open("/nonexistent/file")
+    if what == "bug": [][1]
+    if what == "stop": raise KeyboardInterrupt
+    if what == "exit": raise typer.Exit(3)
+    print("done")
+run(app, resume_hint="run it again")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["fine"], 0, ""),
+        (["refuse"], 2, "error: no such scan here"),
+        (["file"], 2, "/nonexistent/file"),
+        (["bug"], 1, "a bug in synthanom: IndexError"),
+        (["stop"], 130, "run it again"),
+        (["exit"], 3, ""),
+        (["fine", "--number", "many"], 2, "--number"),
+        (["fine", "--unknown"], 2, "--unknown"),
+        ([], 2, "what"),
+    ],
+)
+def test_status_and_message(arguments, status, words):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 1
+
+
+def test_debug_shows_the_traceback():
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "bug", "--debug"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "Traceback" in done.stderr
