@@ -158,7 +158,7 @@ def test_warp_never_leaves_the_shape(seed, shape):
     centre = tuple(int(v) for v in voxels[rng.integers(len(voxels))])
     image = field(shape, 1, seed)
     for direction in ("sink", "source"):
-        out = radial_warp.warp(image, g, centre, 58.0, direction=direction, order=1)
+        out = radial_warp.warp(image, g, centre, 57.3, direction=direction, order=1)
         assert np.isfinite(out).all()
         # linear interpolation within the image can only give values that are there
         assert out.min() >= image.min() - 1e-6 and out.max() <= image.max() + 1e-6
@@ -234,7 +234,7 @@ def test_affine_patch_at_voxels_is_the_image_and_clips():
     np.testing.assert_allclose(out, image[:, 3:11, 5:14], atol=1e-5)
     clipped = affine_patch.sample(image, np.eye(2), (3, 5), (8, 9), limits=[[-0.1, -0.2], [0.1, 0.2]])
     for c, bound in ((0, 0.1), (1, 0.2)):
-        assert clipped[c].min() >= -np.float32(bound) and clipped[c].max() <= np.float32(bound)
+        assert (clipped[c].min(), clipped[c].max()) == (-np.float32(bound), np.float32(bound))
     with pytest.raises(SynthanomError, match="spatial axes"):
         affine_patch.sample(image, np.eye(3), (0, 0, 0), (3, 3, 3))
 

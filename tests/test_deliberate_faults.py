@@ -1,0 +1,99 @@
+"""Break the code on purpose, one line at a time, and see a test fail: a test that cannot fail proves nothing.
+
+Each fault goes into a copy of the package; the named tests are run against the copy and must fail.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# file, the line as it is, the fault, the tests that must notice
+FAULTS = [
+    ("kernels/region_mask/cpu.py", "ox * ox <= 1.0", "ox * ox < 0.98", "test_regions.py -k mask_equals"),
+    (
+        "kernels/region_mask/__init__.py",
+        "reach**2).sum(axis=1))",
+        "reach**2).max(axis=1))",
+        "test_regions.py -k half_extent",
+    ),
+    ("kernels/cubic_spline/cpu.py", "t * t * t / 6.0", "t * t * t / 6.01", "test_kernels.py -k affine"),
+    ("kernels/cubic_spline/__init__.py", "MARGIN = 12", "MARGIN = 4", "test_kernels.py -k spline_crop"),
+    (
+        "kernels/affine_patch/cpu.py",
+        "limits[0, c]), limits[1, c])",
+        "limits[0, c]), limits[1, 0])",
+        "test_kernels.py -k affine",
+    ),
+    ("kernels/radial_warp/cpu.py", "1.0 if t <= 0.0 else min(1.0 / t, 1.0)", "1.0 / t", "test_kernels.py -k warp"),
+    ("kernels/radial_warp/cpu.py", "u ** (factor - 1.0)", "u**factor", "test_kernels.py -k warp_of_a_ball"),
+    ("kernels/smooth_change/cpu.py", "if i + k < n else 0.0", "if i + k < n else step", "test_kernels.py -k depth"),
+    (
+        "kernels/smooth_change/cpu.py",
+        "math.sqrt(d) / ramp, 1.0)",
+        "math.sqrt(d) / ramp, 1.1)",
+        "test_kernels.py -k smooth_change",
+    ),
+    ("kernels/grey_reconstruct/cpu.py", "dx * dx > 2", "dx * dx > 3", "test_kernels.py -k close_and_fill"),
+    (
+        "kernels/grey_reconstruct/cpu.py",
+        "range(nx - 2, 0, -1)",
+        "range(nx - 2, 1, -1)",
+        "test_kernels.py -k close_and_fill",
+    ),
+    ("kernels/poisson/cpu.py", "abs(gradient) >= abs(other)", "abs(gradient) > abs(other)", "test_kernels.py -k ties"),
+    ("kernels/poisson/cpu.py", "-4.0 * np.sin", "-3.99 * np.sin", "test_kernels.py -k poisson"),
+    ("kernels/poisson/__init__.py", "mask = clear_faces(region)", "mask = region.copy()", "test_kernels.py -k poisson"),
+    ("labels.py", ".mean(axis=0)", ".max(axis=0)", "test_labels.py"),
+    (
+        "labels.py",
+        "components[box] == number, label[box]",
+        "components[box] > 0, label[box]",
+        "test_labels.py -k definition",
+    ),
+    ("regions.py", "2 * overlap >= origin.count", "3 * overlap >= origin.count", "test_regions.py -k half_in"),
+    ("regions.py", "e / 2 - push / np.sqrt(2), e", "e / 2 - push, e", "test_regions.py -k bend"),
+    (
+        "donors.py",
+        "!= sample.subject:\n            return index",
+        "!= '':\n            return index",
+        "test_synthesis.py -k subject",
+    ),
+    (
+        "synthesis.py",
+        "image[place] = after",
+        "image[place] = after * np.float32(0.99)",
+        "test_tasks_contract.py -k change",
+    ),
+    ("synthesis.py", "label_box(sample.image[part]", "label_box(image[part] * 0", "test_synthesis.py -k label"),
+    ("tasks/donor_patch.py", "change > params.join_threshold", "change > 1.0", "test_tasks_contract.py -k joins"),
+    ("tasks/smooth_intensity.py", "self.scale / 2 +", "self.scale * 2 +", "test_synthesis.py -k distribution"),
+    ("streams.py", '"synthanom", 1, seed', '"synthanom", 2, seed', "test_synthesis.py -k streams"),
+    ("folds.py", "place % folds", "place // folds", "test_folds.py"),
+    ("recipe.py", '"attempts": self.attempts', '"attempts": 1', "test_synthesis.py -k visible"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("file", "line", "fault", "tests"), FAULTS, ids=[f"{f[0]}-{i}" for i, f in enumerate(FAULTS)])
+def test_the_fault_is_noticed(tmp_path, file, line, fault, tests):
+    shutil.copytree(ROOT / "synthanom", tmp_path / "synthanom", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = tmp_path / "synthanom" / file
+    text = path.read_text()
+    assert text.count(line) >= 1, f"{file} no longer holds {line!r}: name another fault"
+    path.write_text(text.replace(line, fault))
+    name, *selection = tests.split(" ")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{name}", *selection]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert str(tmp_path) in subprocess.run(
+        [sys.executable, "-c", "import synthanom; print(synthanom.__file__)"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+    ).stdout, "the copy must be the package under test"  # fmt: skip
+    assert run.returncode == 1, f"no test noticed: {run.stdout[-500:]}"
