@@ -1,0 +1,25 @@
+"""From raw scans to what models see, as data: every step is stored with its settings and can be undone."""
+
+from synthanom.preprocess.contrasts import align, check_grid
+from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
+from synthanom.preprocess.intensities import Foreground, MinusOneOne, ZScore
+from synthanom.preprocess.pipeline import Pipeline, default_pipeline, restore
+from synthanom.preprocess.resampling import Resample, ResizePicture
+from synthanom.preprocess.state import Prepared
+
+__all__ = [
+    "Canonical",
+    "CropToForeground",
+    "FitShape",
+    "Foreground",
+    "MinusOneOne",
+    "Pipeline",
+    "Prepared",
+    "Resample",
+    "ResizePicture",
+    "ZScore",
+    "align",
+    "check_grid",
+    "default_pipeline",
+    "restore",
+]

@@ -1,0 +1,371 @@
+"""DICOM: series sorted and placed by their positions, pixel values, broken files refused by name."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from synthanom.errors import MissingExtra, SynthanomError
+from synthanom.volumes import discover, read
+
+ROWS, COLUMNS = 5, 7
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
+
+
+def pixels(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4000, (ROWS, COLUMNS)).astype(np.uint16)
+
+
+def dataset(array: np.ndarray, **elements: Any) -> Dataset:
+    """A small single-frame image; `elements` override what it holds, None removes."""
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = CTImageStorage
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = generate_uid()
+    image.SeriesInstanceUID, image.SeriesNumber, image.Modality = "1.2.3", 4, "CT"
+    image.Rows, image.Columns = array.shape[-2:]
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated = image.BitsStored = 16
+    image.HighBit, image.PixelRepresentation = 15, int(array.dtype == np.int16)
+    image.PixelData = array.tobytes()
+    for keyword, value in elements.items():
+        if value is None:
+            delattr(image, keyword)
+        else:
+            setattr(image, keyword, value)
+    return image
+
+
+def save(path: Path, image: Dataset) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save_as(path, enforce_file_format=True)
+    return path
+
+
+def save_series(
+    folder: Path, count: int = 4, orientation: tuple[float, ...] = AXIAL, step: Any = None, **elements: Any
+) -> np.ndarray:
+    """Slices whose names do not follow their positions; returns the first position and the step (2, 3)."""
+    rows, columns = np.array(orientation).reshape(2, 3)
+    origin = np.array([-100.0, -120.0, 30.0])
+    step = np.cross(rows, columns) * 2.5 if step is None else np.array(step)
+    for i in range(count):
+        name = f"{(i * 3 + 1) % 7}-{i}.dcm"
+        place = {
+            "ImagePositionPatient": [round(float(v), 4) for v in origin + i * step],
+            "ImageOrientationPatient": list(orientation),
+            "PixelSpacing": [0.8, 0.6],
+        }
+        save(folder / name, dataset(pixels(i), **(place | elements)))
+    return np.stack([origin, step])
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, OBLIQUE])
+@pytest.mark.parametrize("tilt", [0.0, 0.7])
+def test_a_series_is_stacked_by_position(tmp_path: Path, orientation: tuple[float, ...], tilt: float) -> None:
+    rows, columns = np.array(orientation).reshape(2, 3)
+    step = np.cross(rows, columns) * 2.5 + columns * tilt  # a tilted gantry shifts slices sideways
+    origin, step = save_series(tmp_path / "ct", orientation=orientation, step=step)
+    (source,) = discover(tmp_path)
+    assert (source.id, source.format, len(source.files)) == ("ct", "dicom", 4)
+    volume = read(source)
+    np.testing.assert_array_equal(volume.image[0], np.stack([pixels(i) for i in range(4)]))
+    assert volume.kind == "volume"
+    x, y, z = 3, 2, 1  # column, row, slice; DICOM says where their centre is, in LPS
+    lps = origin + z * step + rows * 0.6 * x + columns * 0.8 * y
+    np.testing.assert_allclose((volume.affine @ [x, y, z, 1])[:3], lps * [-1, -1, 1], atol=1e-3)
+    np.testing.assert_allclose(volume.spacing, [np.linalg.norm(step), 0.8, 0.6], rtol=1e-3)
+
+
+def test_slices_against_the_normal_are_turned_into_its_direction(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", step=[0.0, 0.0, -2.0])
+    volume = read(tmp_path / "ct")
+    np.testing.assert_array_equal(volume.image[0], np.stack([pixels(i) for i in (3, 2, 1, 0)]))
+    assert volume.affine[2, 2] == pytest.approx(2.0)
+
+
+def test_series_of_one_folder_are_kept_apart(tmp_path: Path) -> None:
+    save_series(tmp_path / "p" / "scan", 3)
+    rename(tmp_path / "p" / "scan", "a")
+    save_series(tmp_path / "p" / "scan", 4, SeriesInstanceUID="1.2.4", SeriesNumber=9)
+    rename(tmp_path / "p" / "scan", "b")
+    save_series(tmp_path / "p" / "scan", 2, OBLIQUE)  # a localiser in the first one's series, with its number
+    sources = discover(tmp_path)
+    assert [(source.id, len(source.files)) for source in sources] == [
+        ("p/scan#1", 2),
+        ("p/scan#2", 3),
+        ("p/scan#3", 4),
+    ]
+    assert sorted({file for source in sources for file in source.files}) == sorted((tmp_path / "p/scan").iterdir())
+    assert [read(source).image.shape[1] for source in sources] == [2, 3, 4]
+
+
+def rename(folder: Path, mark: str) -> None:
+    for file in list(folder.glob("*-*.dcm")):
+        file.rename(folder / f"{mark}{file.name.replace('-', '_')}")
+
+
+def test_series_numbers_name_the_series_of_a_folder(tmp_path: Path) -> None:
+    save_series(tmp_path / "scan", 2)
+    rename(tmp_path / "scan", "a")
+    save_series(tmp_path / "scan", 2, SeriesInstanceUID="1.2.4", SeriesNumber=9)
+    assert [source.id for source in discover(tmp_path)] == ["scan#4", "scan#9"]
+
+
+def test_missing_slices_are_named(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 6)
+    (tmp_path / "ct" / "0-2.dcm").unlink()
+    with pytest.raises(SynthanomError, match=r"ct: slices must be evenly spaced.*4-1\.dcm to 3-3\.dcm 5 mm"):
+        read(tmp_path / "ct")
+
+
+def test_two_slices_at_one_place_are_named(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 3)
+    again = pydicom.dcmread(tmp_path / "ct" / "4-1.dcm")
+    save(tmp_path / "ct" / "copy.dcm", again)
+    with pytest.raises(SynthanomError, match=r"4-1\.dcm and copy\.dcm lie at the same one \(1 such pairs of 4"):
+        read(tmp_path / "ct")
+
+
+def test_a_slice_off_the_line_is_named(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 5)
+    moved = pydicom.dcmread(tmp_path / "ct" / "0-2.dcm")
+    moved.ImagePositionPatient[0] += 1.0
+    save(tmp_path / "ct" / "0-2.dcm", moved)
+    with pytest.raises(SynthanomError, match=r"straight line, 0-2\.dcm is off by 1 mm"):
+        read(tmp_path / "ct")
+
+
+def test_slices_that_do_not_say_where_they_are_are_refused(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 3, ImagePositionPatient=[])
+    with pytest.raises(SynthanomError, match=r"0-2\.dcm: a slice of a series must state position.*dcm2niix"):
+        read(tmp_path / "ct")
+
+
+def test_pictures_of_one_series_are_single_pictures(tmp_path: Path) -> None:
+    for name in ("pa", "lateral"):
+        save(tmp_path / f"{name}.dcm", dataset(pixels(0), Modality="DX", PixelSpacing=[0.2, 0.1]))
+    sources = discover(tmp_path)
+    assert [source.id for source in sources] == ["lateral", "pa"]
+    volume = read(sources[0])
+    assert volume.kind == "picture" and volume.image.shape == (1, ROWS, COLUMNS)
+    assert volume.spacing == (0.2, 0.1) and volume.affine is None
+
+
+def test_rescale_applies_to_each_slice(tmp_path: Path) -> None:
+    save_series(tmp_path / "pt", 3, RescaleSlope=0.5, RescaleIntercept=-1024)
+    first = pydicom.dcmread(tmp_path / "pt" / "1-0.dcm")
+    first.RescaleSlope = 2
+    save(tmp_path / "pt" / "1-0.dcm", first)
+    image = read(tmp_path / "pt").image[0]
+    np.testing.assert_allclose(image[0], pixels(0) * 2.0 - 1024)
+    np.testing.assert_allclose(image[1], pixels(1) * 0.5 - 1024)
+
+
+def test_signed_pixels_keep_their_sign(tmp_path: Path) -> None:
+    array = pixels(0).astype(np.int16) - 2000
+    np.testing.assert_array_equal(read(save(tmp_path / "a.dcm", dataset(array))).image[0], array)
+
+
+def test_monochrome1_is_inverted_by_the_stored_range_in_every_slice(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 3, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(read(tmp_path / "ct").image[0], 4095.0 - np.stack([pixels(i) for i in range(3)]))
+    scaled = dataset(pixels(0), Modality="CR", PhotometricInterpretation="MONOCHROME1", RescaleSlope=2)
+    scaled.RescaleIntercept = 100  # values run from 100 to 2 * 65535 + 100
+    expected = 100 + (2 * 65535 + 100) - (2.0 * pixels(0) + 100)
+    np.testing.assert_array_equal(read(save(tmp_path / "a.dcm", scaled)).image[0], expected)
+
+
+def test_windows_are_applied_to_pictures_only(tmp_path: Path) -> None:
+    window = {"WindowCenter": [2000, 100], "WindowWidth": [1001, 50]}
+    single = read(save(tmp_path / "a.dcm", dataset(pixels(0), Modality="CR", **window)))
+    np.testing.assert_allclose(single.image[0], pixels(0).clip(1499.5, 2499.5))
+    save_series(tmp_path / "ct", 3, **window)
+    assert read(tmp_path / "ct").image.max() > 2500
+    half = save(tmp_path / "b.dcm", dataset(pixels(0), Modality="CR", WindowCenter=2000))
+    np.testing.assert_array_equal(read(half).image[0], pixels(0))
+
+
+def test_a_modality_table_is_looked_up(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [4096, 0, 16], "US"
+    table.LUTData = (np.arange(4096, dtype=np.uint16) * 3 + 1).tobytes()
+    table["LUTData"].VR = "OW"
+    volume = read(save(tmp_path / "a.dcm", dataset(pixels(0), Modality="DX", ModalityLUTSequence=[table])))
+    np.testing.assert_array_equal(volume.image[0], pixels(0) * 3.0 + 1)
+
+
+def enhanced(positions: list[float], **elements: Any) -> Dataset:
+    """A multi-frame image whose functional groups place each frame."""
+    array = np.stack([pixels(i) for i in range(len(positions))])
+    groups = []
+    for z in positions:
+        group, place = Dataset(), Dataset()
+        place.ImagePositionPatient = [0.0, 0.0, z]
+        group.PlanePositionSequence = [place]
+        groups.append(group)
+    direction, measures, transformation, shared = Dataset(), Dataset(), Dataset(), Dataset()
+    direction.ImageOrientationPatient = list(AXIAL)
+    measures.PixelSpacing = [0.8, 0.6]
+    transformation.RescaleSlope, transformation.RescaleIntercept = 2, -5
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [direction], [measures]
+    shared.PixelValueTransformationSequence = [transformation]
+    return dataset(
+        array,
+        SOPClassUID=EnhancedMRImageStorage,
+        NumberOfFrames=len(positions),
+        PerFrameFunctionalGroupsSequence=groups,
+        SharedFunctionalGroupsSequence=[shared],
+        **elements,
+    )
+
+
+def test_enhanced_frames_form_a_volume(tmp_path: Path) -> None:
+    volume = read(save(tmp_path / "a.dcm", enhanced([6.0, 0.0, 3.0])))
+    np.testing.assert_array_equal(volume.image[0], np.stack([pixels(i) for i in (1, 2, 0)]) * 2.0 - 5)
+    assert volume.spacing == pytest.approx((3.0, 0.8, 0.6)) and volume.kind == "volume"
+    with pytest.raises(SynthanomError, match="frame 1 and frame 3 lie at the same one"):
+        read(save(tmp_path / "b.dcm", enhanced([0.0, 3.0, 0.0])))
+
+
+def test_films_are_refused(tmp_path: Path) -> None:
+    film = dataset(np.stack([pixels(0), pixels(1)]), NumberOfFrames=2, Modality="US")
+    with pytest.raises(SynthanomError, match=r"a\.dcm: frames of a volume .* 0 of 2 do"):
+        read(save(tmp_path / "a.dcm", film))
+
+
+def test_colour_is_refused(tmp_path: Path) -> None:
+    for name in ("SC_rgb_small_odd.dcm", "examples_palette.dcm", "SC_ybr_full_422_uncompressed.dcm"):
+        with pytest.raises(SynthanomError, match=rf"{name}: grey values are needed, got colour"):
+            read(bundled(name))
+
+
+def bundled(name: str) -> str:
+    """One of the files in pydicom's wheel; never downloaded."""
+    path = get_testdata_file(name, download=False)
+    assert isinstance(path, str)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "image_dfl.dcm"],
+)
+def test_pydicoms_files_come_as_pydicom_reads_them(name: str) -> None:
+    volume = read(bundled(name))
+    image = pydicom.dcmread(bundled(name))
+    expected = image.pixel_array * float(image.get("RescaleSlope", 1)) + float(image.get("RescaleIntercept", 0))
+    window = image.get("WindowCenter"), image.get("WindowWidth")
+    if None not in window:
+        expected = expected.clip(window[0] - 0.5 - (window[1] - 1) / 2, window[0] - 0.5 + (window[1] - 1) / 2)
+    np.testing.assert_allclose(volume.image[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_lossless_compression_changes_nothing(name: str) -> None:
+    image = pydicom.dcmread(bundled(name))
+    from pydicom.pixels import get_decoder
+
+    if not get_decoder(image.file_meta.TransferSyntaxUID).is_available:
+        pytest.skip("needs a decoder of the extra dicom, which is not installed")
+    np.testing.assert_array_equal(read(bundled(name)).image, read(bundled("MR_small.dcm")).image)
+
+
+def test_a_missing_decoder_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pydicom.pixels.decoders.base import Decoder
+
+    monkeypatch.setattr(Decoder, "is_available", property(lambda self: False))
+    with pytest.raises(MissingExtra, match=r'JPEG 2000.*pip install "synthanom\[dicom\]"'):
+        read(bundled("MR_small_jp2klossless.dcm"))
+
+
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "badVR.dcm", "rtplan.dcm", "no_meta.dcm", "rtdose.dcm"])
+def test_truncated_and_pixelless_files_are_refused_by_name(name: str) -> None:
+    with pytest.raises(SynthanomError, match=name) as caught:
+        read(bundled(name))
+    assert "\n" not in str(caught.value)
+
+
+def test_every_truncation_is_refused_or_read_whole(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.dcm", dataset(pixels(0)))
+    whole, array = path.read_bytes(), read(path).image
+    for keep in range(0, len(whole), 17):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(SynthanomError, match=r"a\.dcm"):
+            read(path)
+    path.write_bytes(whole)
+    np.testing.assert_array_equal(read(path).image, array)
+
+
+def test_damaged_headers_never_escape_as_other_errors(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 3)
+    whole = {file: file.read_bytes() for file in (tmp_path / "ct").iterdir()}
+    first = sorted(whole)[0]
+    rng = np.random.default_rng(0)
+    refused = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom remarks on what it finds
+        for _ in range(400):
+            broken = bytearray(whole[first])
+            for at in rng.integers(132, len(broken) - 70, 3):
+                broken[at] = rng.integers(256)
+            first.write_bytes(bytes(broken))
+            try:
+                for source in discover(tmp_path):
+                    read(source)
+            except SynthanomError:
+                refused += 1
+    assert refused > 20
+
+
+def test_a_header_that_declares_too_much_is_refused(tmp_path: Path) -> None:
+    huge = dataset(pixels(0), Rows=60000, Columns=60000)
+    with pytest.raises(SynthanomError, match=r"a\.dcm: the header declares .* at most 4 GiB"):
+        read(save(tmp_path / "a.dcm", huge))
+
+
+def test_files_without_preamble_or_extension_are_found(tmp_path: Path) -> None:
+    save(tmp_path / "IM0001", dataset(pixels(0), Modality="DX"))
+    plain = (tmp_path / "IM0001").read_bytes()
+    (tmp_path / "IM0002").write_bytes(plain[132:])
+    (tmp_path / "notes").write_text("no image at all")
+    assert [source.id for source in discover(tmp_path)] == ["IM0001", "IM0002"]
+    for name in ("IM0001", "IM0002"):
+        np.testing.assert_array_equal(read(tmp_path / name).image[0], pixels(0))
+
+
+def test_reports_and_directories_are_no_sources(tmp_path: Path) -> None:
+    for name in ("reportsi.dcm", "rtplan.dcm", "test-SR.dcm", "dicomdirtests/DICOMDIR"):
+        data = Path(bundled(name)).read_bytes()
+        (tmp_path / Path(name).name).write_bytes(data)
+    with pytest.raises(SynthanomError, match="no image found among 4 files"):
+        discover(tmp_path)
+    save(tmp_path / "a.dcm", dataset(pixels(0)))
+    assert [source.id for source in discover(tmp_path)] == ["a"]
+
+
+def test_a_broken_file_among_slices_is_a_source_of_its_own(tmp_path: Path) -> None:
+    save_series(tmp_path / "ct", 3)
+    (tmp_path / "ct" / "broken.dcm").write_bytes(b"\0" * 500)
+    sources = discover(tmp_path)
+    assert [(source.id, len(source.files)) for source in sources] == [("ct", 3), ("ct/broken", 1)]
+    assert read(sources[0]).image.shape == (1, 3, ROWS, COLUMNS)
+    with pytest.raises(SynthanomError, match=r"broken\.dcm: holds no pixels"):
+        read(sources[1])
+
+
+def test_pydicoms_exam_folders_are_read_or_refused() -> None:
+    root = Path(bundled("dicomdirtests/DICOMDIR")).parent
+    sources = {source.id: source for source in discover(root)}
+    assert read(sources["98892001/CT5N"]).image.shape == (1, 5, 16, 16)
+    with pytest.raises(SynthanomError, match="17106 to 17136"):
+        read(sources["77654033/CT2"])
+    assert len(sources["TINY_ALPHA/PT000000/ST000000/SE000000"].files) == 50
