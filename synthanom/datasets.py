@@ -58,7 +58,7 @@ class AnomalyDataset(Dataset[tuple[torch.Tensor, torch.Tensor, str]]):
         self.donors = donors
         self.options = options or SynthesisOptions()
         # in shared memory, so that workers that outlive an epoch (persistent_workers) see the next one
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -188,10 +188,12 @@ def test_recipes_refuse_what_they_do_not_know():
 def test_nothing_visible_is_drawn_again_and_counted():
     sample = phantom((32, 32))
     faint = tasks.SmoothIntensity(scale=0.02)  # sometimes too little to see
-    attempts = [
-        synthesise(sample, faint, LABELLER, rng=stream(0, "v", "smooth_intensity", n), max_anomalies=1).recipe.attempts
-        for n in range(40)
-    ]
+    attempts = []
+    for number in range(40):
+        rng = stream(0, "v", "smooth_intensity", number)
+        recipe = synthesise(sample, faint, LABELLER, rng=rng, max_anomalies=1).recipe
+        assert Recipe.from_json(recipe.to_json()).attempts == recipe.attempts
+        attempts.append(recipe.attempts)
     assert max(attempts) > 1 and min(attempts) == 1
 
 

@@ -96,10 +96,9 @@ def squared_depth(region: MaskArray, *, limit: float = np.inf) -> FloatArray:
     from synthanom.kernels.smooth_change.cpu import fill_squared_depth
 
     volume = to_volume(np.ascontiguousarray(region), region.ndim)
-    # on a flat axis nothing lies beyond: depth is counted within the plane
     cap = float(sum(n * n for n in volume.shape)) if not np.isfinite(limit) else float(np.ceil(limit)) ** 2
     out = np.empty(volume.shape, dtype=np.float64)
-    fill_squared_depth(out, volume, cap)
+    fill_squared_depth(out, volume, cap, region.ndim == 2)
     return out.reshape(region.shape)
 
 

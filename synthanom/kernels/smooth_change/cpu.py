@@ -8,8 +8,11 @@ from numba import njit
 
 
 @njit(nogil=True, cache=True)
-def fill_squared_depth(out: Any, region: Any, cap: float) -> None:
-    """Write squared depths of `region` (Z, Y, X) into `out`, exact up to `cap`; a flat first axis is ignored."""
+def fill_squared_depth(out: Any, region: Any, cap: float, flat: bool) -> None:
+    """Write squared depths of `region` (Z, Y, X) into `out`, exact up to `cap`.
+
+    `flat` ignores the first axis (a picture); a volume's box of one layer has the outside above and below it.
+    """
     nz, ny, nx = region.shape
     for z in range(nz):
         for y in range(ny):
@@ -18,7 +21,7 @@ def fill_squared_depth(out: Any, region: Any, cap: float) -> None:
     for z in range(nz):
         for x in range(nx):
             _next_axis(out[z, :, x], line)
-    if nz > 1:
+    if not flat:
         for y in range(ny):
             for x in range(nx):
                 _next_axis(out[:, y, x], line)
