@@ -1,0 +1,157 @@
+"""Verifying a whole data set, row by row: digests, schema, ranges, and that its parts agree."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthanom.errors import SynthanomError
+from synthanom.manifest import ANOMALIES_NAME, HEALTHY_NAME, FileRecord, Manifest, describe_file, read_manifest
+from synthanom.sample import Sample
+from synthanom.shards.boxes import AnomalyRow
+from synthanom.shards.layout import ANOMALIES, HEALTHY, ShardKind
+from synthanom.shards.opened import AnomalyShard, HealthyShard, ordered
+
+RECIPE_FORMAT = 1
+
+
+def check(folder: Path | str) -> list[str]:
+    """Problems of the data set in `folder`, one line each; none means that it is whole.
+
+    Memory stays bounded by one file's rows: files are read one after the other, pictures one row at a time.
+    """
+    folder = Path(folder)
+    try:
+        manifest = read_manifest(folder)
+    except SynthanomError as error:
+        return [str(error)]
+    return [*_stray(folder, manifest), *_changed(folder, manifest), *_contents(folder, manifest)]
+
+
+def _stray(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Files with the name of a shard that the manifest does not list."""
+    listed = {record.path for record in manifest.files}
+    for path in sorted([*folder.glob("healthy/*"), *folder.glob("anomalies/*/*")]):
+        name = path.relative_to(folder).as_posix()
+        if name not in listed and (HEALTHY_NAME.fullmatch(name) or ANOMALIES_NAME.fullmatch(name)):
+            yield f"{path}: must be listed in the manifest, got a stray shard; move it away"
+
+
+def _changed(folder: Path, manifest: Manifest) -> Iterator[str]:
+    for record in manifest.files:
+        try:
+            found = describe_file(folder, record.path)
+        except SynthanomError as error:
+            yield str(error)
+            continue
+        if found.sha256 != record.sha256:
+            yield f"{folder / record.path}: SHA-256 must be {record.sha256}, got {found.sha256}: the file was changed"
+
+
+def _contents(folder: Path, manifest: Manifest) -> Iterator[str]:
+    known: list[tuple[str, str]] = []  # id and digest of every healthy row; empty where it cannot be read
+    for record in manifest.healthy_files:
+        yield from _healthy_file(folder / record.path, manifest, record, known)
+    names = [name for name, _ in known if name]
+    if len(set(names)) != len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})[:3]
+        yield f"{folder}: ids of healthy rows must differ, got more than one {', '.join(twice)}"
+    for task in manifest.tasks:
+        keys = [np.empty((0, 2), dtype=np.int64)]
+        for record in manifest.anomaly_files(task.name):
+            yield from _anomaly_file(folder, manifest, (task.name, record), (known, keys))
+        rows = np.concatenate(keys)
+        if not ordered(rows[:, 0], rows[:, 1]):
+            yield f"{folder}: rows of {task.name} must be ordered by healthy row and variant over its files"
+
+
+def _healthy_file(path: Path, manifest: Manifest, record: FileRecord, known: list[tuple[str, str]]) -> Iterator[str]:
+    try:
+        shard = HealthyShard(path, _kind(manifest, HEALTHY, ""), record.rows)
+    except SynthanomError as error:
+        known.extend([("", "")] * record.rows)
+        yield str(error)
+        return
+    for row in range(record.rows):
+        try:
+            sample = shard.sample(row)
+            shard.offset(row)
+        except SynthanomError as error:
+            known.append(("", ""))
+            yield str(error)
+            continue
+        known.append((sample.id, sample.sha256))
+        yield from (f"{path}: row {row} ({sample.id}): {problem}" for problem in _healthy_row(sample, manifest))
+    shard.close()
+
+
+def _healthy_row(sample: Sample, manifest: Manifest) -> Iterator[str]:
+    if not np.isfinite(sample.image).all():
+        yield "image must be finite, got NaN or infinity"
+    if not sample.foreground.any():
+        yield "foreground must not be empty"
+    if sample.spacing is not None and not all(np.isfinite(s) and s > 0 for s in sample.spacing):
+        yield f"spacing must be positive or unknown, got {sample.spacing}"
+    if sample.affine is not None and not np.isfinite(sample.affine).all():
+        yield "affine must be finite or unknown"
+    if sample.subject not in manifest.folds:
+        yield f"subject {sample.subject} must have a fold, got none"
+
+
+def _anomaly_file(
+    folder: Path,
+    manifest: Manifest,
+    task_file: tuple[str, FileRecord],
+    seen: tuple[list[tuple[str, str]], list[Any]],
+) -> Iterator[str]:
+    task, record = task_file
+    known, keys = seen
+    path = folder / record.path
+    try:
+        shard = AnomalyShard(path, _kind(manifest, ANOMALIES, task), record.rows, manifest.counts["healthy"])
+    except SynthanomError as error:
+        yield str(error)
+        return
+    keys.append(np.stack([shard.healthy_index, shard.variant.astype(np.int64)], axis=1))
+    for row in range(record.rows):
+        try:
+            stored = shard.row(row)
+        except SynthanomError as error:
+            yield str(error)
+            continue
+        problems = [*_anomaly_row(stored), *_recipe(stored.recipe, task, known[stored.healthy_index])]
+        yield from (f"{path}: row {row}: {problem}" for problem in problems)
+    shard.close()
+
+
+def _anomaly_row(row: AnomalyRow) -> Iterator[str]:
+    if not all(np.isfinite(box.values).all() for box in row.boxes):
+        yield "values must be finite, got NaN or infinity"
+    if not all(((box.labels >= 0) & (box.labels <= 1)).all() for box in row.boxes):  # false for NaN too
+        yield "labels must lie in [0, 1]"
+    if not any(box.region.any() for box in row.boxes):
+        yield "region must not be empty"
+
+
+def _recipe(content: bytes, task: str, healthy: tuple[str, str]) -> Iterator[str]:
+    """Problems of a recipe: its format, its tasks, and the healthy image that it was made from."""
+    try:
+        recipe = json.loads(content)
+        version, anomalies, sample = recipe["format"], recipe["anomalies"], recipe["sample"]
+        tasks = {anomaly["task"] for anomaly in anomalies}
+        made_from = (sample["id"], sample["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        yield f"recipe must be JSON with format, sample and anomalies, got {type(error).__name__}: {error}"
+        return
+    if version != RECIPE_FORMAT:
+        yield f"recipe must be of format {RECIPE_FORMAT}, got {version!r}"
+    if tasks != {task}:
+        yield f"recipe must name the task {task}, got {sorted(map(str, tasks))}"
+    if healthy[0] and made_from != healthy:
+        yield f"recipe must be of the healthy row {healthy[0]} as stored, got one of {made_from[0]!r} or other values"
+
+
+def _kind(manifest: Manifest, kind: str, task: str) -> ShardKind:
+    return ShardKind(kind=kind, task=task, shape=manifest.shape, channels=manifest.channels)
