@@ -1,0 +1,1 @@
+"""Builders of synthanom data sets."""

@@ -1,0 +1,161 @@
+"""Cases: which files make one image of a data set, whom it shows, and what the files looked like when planned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from synthanom.arrays import MaskArray
+from synthanom.errors import SynthanomError
+from synthanom.preprocess import align, check_grid
+from synthanom.volumes import Source, Volume, read, read_mask
+from synthanom.volumes.volume import Format
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """A raw file as it was when the build was planned.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the folder of raw data, with forward slashes.
+    bytes : int
+    mtime_ns : int
+        Time of the last change, nanoseconds.
+    """
+
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One contrast or mask of a case: a discovered source with its files' sizes and times."""
+
+    id: str
+    format: str
+    files: tuple[InputFile, ...]
+
+    @property
+    def path(self) -> str:
+        """What to call it: its file, or the id of a series of several files."""
+        return self.files[0].path if len(self.files) == 1 or self.format != "dicom" else self.id
+
+    def source(self, raw: Path) -> Source:
+        """The source to read, its files under `raw`."""
+        files = tuple(raw / file.path for file in self.files)
+        return Source(id=self.id, files=files, format=cast(Format, self.format))
+
+    def to_json(self) -> dict[str, Any]:
+        """The image as JSON."""
+        return {
+            "id": self.id,
+            "format": self.format,
+            "files": [[file.path, file.bytes, file.mtime_ns] for file in self.files],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Image":
+        """The image that `to_json` gave."""
+        files = tuple(InputFile(path=path, bytes=size, mtime_ns=mtime) for path, size, mtime in data["files"])
+        return cls(id=data["id"], format=data["format"], files=files)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One image of the data set to be.
+
+    Attributes
+    ----------
+    id : str
+        Keys the image's random streams.
+    subject : str
+    images : tuple of Image
+        The contrasts, one per channel, in channel order; empty if one of them is missing.
+    mask : Image or None
+        The foreground's file.
+    problem : str
+        Why the case cannot be built although its files may be fine; empty if it can.
+    """
+
+    id: str
+    subject: str
+    images: tuple[Image, ...]
+    mask: Image | None = None
+    problem: str = ""
+
+    @property
+    def path(self) -> str:
+        """What to call the case: the path of its first image."""
+        return self.images[0].path
+
+    def to_json(self) -> dict[str, Any]:
+        """The case as JSON."""
+        return {
+            "id": self.id,
+            "subject": self.subject,
+            "images": [image.to_json() for image in self.images],
+            "mask": None if self.mask is None else self.mask.to_json(),
+            "problem": self.problem,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Case":
+        """The case that `to_json` gave."""
+        return cls(
+            id=data["id"],
+            subject=data["subject"],
+            images=tuple(Image.from_json(image) for image in data["images"]),
+            mask=None if data["mask"] is None else Image.from_json(data["mask"]),
+            problem=data["problem"],
+        )
+
+
+def image_of(source: Source, raw: Path) -> Image:
+    """A discovered source with the present sizes and times of its files.
+
+    Raises
+    ------
+    SynthanomError
+        If a file vanished or its name is no Unicode.
+    """
+    files = []
+    for file in source.files:
+        path = file.relative_to(raw).as_posix()
+        try:
+            path.encode("utf-8")
+            stat = file.stat()
+        except UnicodeEncodeError as error:
+            raise SynthanomError(f"{path!r}: file names must be Unicode (UTF-8), got other bytes; rename it") from error
+        except OSError as error:
+            raise SynthanomError(f"{file}: must stay readable while building, got '{error.strerror}'") from error
+        files.append(InputFile(path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns))
+    return Image(id=source.id, format=source.format, files=tuple(files))
+
+
+def read_case(raw: Path, case: Case) -> tuple[Volume, MaskArray | None]:
+    """Read a case: its contrasts stacked as channels, and its mask on the same grid.
+
+    Raises
+    ------
+    SynthanomError
+        Naming the file: unreadable, grids that differ, no mask where masks are asked for, a contrast missing.
+    """
+    if case.problem:
+        raise SynthanomError(f"{case.path}: {case.problem}")
+    volume = align([read(image.source(raw)) for image in case.images])
+    if case.mask is None:
+        return volume, None
+    source = case.mask.source(raw)
+    mask, affine = read_mask(source)
+    check_grid(volume, mask.shape, affine, source.path)
+    if not mask.any():
+        raise SynthanomError(f"{source.path}: a foreground mask must mark at least one voxel, got none; redraw it")
+    return volume, mask
+
+
+def with_problem(case: Case, problem: str) -> Case:
+    """The case, marked as one that cannot be built."""
+    return replace(case, problem=problem)

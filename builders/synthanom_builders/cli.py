@@ -1,0 +1,159 @@
+"""The command `build-dataset`; each data set is a subcommand. Everything heavy is imported when a command runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from synthanom import exits
+
+if TYPE_CHECKING:
+    from synthanom_builders.build import Outcome
+    from synthanom_builders.plan import Plan
+    from synthanom_builders.settings import BuildSettings
+
+SHOWN = 5  # skipped rows that are printed; the rest is in skipped.csv
+
+app = typer.Typer(
+    name="build-dataset",
+    help="Build a data set of healthy images and labelled synthetic anomalies.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Entry point of `build-dataset`."""
+    exits.run(app, resume_hint="run the same command again: what is finished is kept")
+
+
+@app.callback()
+def _commands() -> None:
+    """Build a data set of healthy images and labelled synthetic anomalies."""
+
+
+@app.command()
+def folder(
+    raw: Annotated[Path, typer.Argument(help="Folder of NIfTI, DICOM, PNG, JPEG, NRRD or MetaImage files.")],
+    out: Annotated[Path, typer.Option(help="Folder of the data set; new, empty, or a build to go on with.")],
+    variants: Annotated[int, typer.Option(help="Anomalous pictures per image and task.")] = 10,
+    seed: Annotated[int, typer.Option(help="Settles folds and anomalies.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; the result does not depend on it. All cores.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Stored names with commas between; all five by default.")] = None,
+    task_config: Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")] = None,
+    donors: Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="zscore (default for volumes), minus-one-one (default for pictures) or none.")
+    ] = None,
+    spacing: Annotated[str | None, typer.Option(help="Voxel size in mm to resample to: Z,Y,X or one number.")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Z,Y,X voxels to crop and pad volumes to, Y,X to resize pictures to.")
+    ] = None,
+    foreground: Annotated[
+        str | None,
+        typer.Option(help="nonzero (default for volumes), otsu, none, or pattern of masks: '*_mask.nii.gz'."),
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Regular expression whose group captures the contrast: '_(T1|T2)\\.nii'.")
+    ] = None,
+    subjects: Annotated[
+        str | None, typer.Option(help="CSV with columns id,subject, or regular expression with a group.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> int:
+    """Build a data set from the images under a folder."""
+    del debug  # taken care of before this is called
+    from synthanom_builders.build import build
+    from synthanom_builders.folder import list_cases
+    from synthanom_builders.progress import Progress
+    from synthanom_builders.settings import (
+        BuildSettings,
+        TaskConfig,
+        chosen_normalisation,
+        chosen_tasks,
+        read_task_config,
+        shape_option,
+        spacing_option,
+    )
+
+    config = TaskConfig() if task_config is None else read_task_config(task_config)
+    chosen = chosen_tasks(tasks, config)
+    settings = BuildSettings(
+        variants=variants,
+        seed=seed,
+        tasks=chosen,
+        labeller=config.labeller,
+        options=config.options,
+        normalise=chosen_normalisation(normalise),
+        spacing=spacing_option(spacing),
+        shape=shape_option(shape),
+        foreground=foreground or "auto",
+        channels=channels,
+        subjects=subjects,
+        folds=len(chosen) if folds is None else folds,
+        donors=donors,
+    )
+    outcome = build(
+        raw,
+        out,
+        settings,
+        list_cases,
+        size=_cores() if workers is None else workers,
+        progress=Progress(terminal=sys.stderr.isatty()),
+        dry_run=dry_run,
+    )
+    return _told(outcome, raw, out, settings)
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _told(outcome: "Outcome", raw: Path, out: Path, settings: "BuildSettings") -> int:
+    """Print the outcome; the exit status."""
+    manifest = outcome.manifest
+    if manifest is None:
+        _print_plan(raw, outcome.plan)
+        return exits.DONE
+    counts = f"{manifest.counts['healthy']} healthy images, {manifest.counts['anomalies']} anomalies"
+    if outcome.already:
+        typer.echo(f"{out}: finished already ({counts}); nothing was written")
+        return exits.DONE
+    for row in outcome.skipped[:SHOWN]:
+        typer.echo(f"skipped {row.path} ({row.stage}): {row.reason}", err=True)
+    if len(outcome.skipped) > SHOWN:
+        typer.echo(f"skipped {len(outcome.skipped)} in all, see {out / 'skipped.csv'}", err=True)
+    size = sum(file.bytes for file in manifest.files)
+    tasks = f"{len(settings.tasks)} tasks x {settings.variants} variants, {settings.folds} folds"
+    typer.echo(f"{out}: {counts} ({tasks}), {_size(size)}")
+    return exits.SKIPPED if outcome.skipped else exits.DONE
+
+
+def _print_plan(raw: Path, plan: "Plan") -> None:
+    """List what a build would make."""
+    from synthanom_builders.estimate import estimated_bytes
+
+    folds = plan.resolved["folds"]
+    typer.echo("fold  subject  image")
+    for case, problem in zip(plan.cases, plan.problems, strict=True):
+        typer.echo(f"{folds[case.subject]:4}  {case.subject}  {case.id}" + (f"  SKIPPED: {problem}" if problem else ""))
+    usable = sum(not problem for problem in plan.problems)
+    rows = usable * plan.variants * len(plan.tasks)
+    estimate = estimated_bytes(raw.resolve(), plan)
+    typer.echo(f"images: {usable} of {len(plan.cases)}, {len(set(folds))} subjects in {len(set(folds.values()))} folds")
+    typer.echo(f"shape: {' x '.join(map(str, plan.shape))}, channels: {plan.channels}")
+    typer.echo(f"rows: {usable} healthy, up to {rows} anomalous ({', '.join(plan.tasks)}; {plan.variants} variants)")
+    typer.echo(f"disk: about {'unknown' if estimate is None else _size(estimate)}; nothing was written")
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if count >= 1000**power:
+            return f"{count / 1000**power:.3g} {unit}"
+    return f"{count} bytes"

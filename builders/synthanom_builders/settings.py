@@ -1,0 +1,197 @@
+"""What a build was asked for, checked before any work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from synthanom.errors import SynthanomError
+from synthanom.labels import FlippedGaussian
+from synthanom.preprocess import Resample
+from synthanom.preprocess.grids import check_shape
+from synthanom.preprocess.pipeline import Normalise
+from synthanom.recipe import SynthesisOptions
+from synthanom.tasks import TASKS
+from synthanom.tasks.abstract import AbstractTask
+
+NORMALISATIONS: tuple[Normalise, ...] = ("auto", "zscore", "minus-one-one", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildSettings:
+    """Settings of a build.
+
+    Attributes
+    ----------
+    variants : int
+        Anomalous pictures per image and task.
+    seed : int
+    tasks : tuple of AbstractTask
+        With their settings, in the order of `TASKS`.
+    labeller : FlippedGaussian
+    options : SynthesisOptions
+    normalise : {"auto", "zscore", "minus-one-one", "none"}
+    spacing : float, tuple of floats, or None
+        Voxel size to resample to, mm.
+    shape : tuple of ints or None
+        Spatial shape of every image.
+    foreground : str
+        ``"auto"``, a rule, or the pattern of mask files.
+    channels, subjects : str or None
+        See `contrasts.grouped` and `subjects.with_subjects`.
+    folds : int
+    donors : Path or None
+        Folder of the data set that `inter_blend` borrows from.
+    """
+
+    variants: int = 10
+    seed: int = 0
+    tasks: tuple[AbstractTask, ...] = field(default_factory=lambda: tuple(task() for task in TASKS.values()))
+    labeller: FlippedGaussian = field(default_factory=FlippedGaussian)
+    options: SynthesisOptions = field(default_factory=SynthesisOptions)
+    normalise: Normalise = "auto"
+    spacing: tuple[float, ...] | float | None = None
+    shape: tuple[int, ...] | None = None
+    foreground: str = "auto"
+    channels: str | None = None
+    subjects: str | None = None
+    folds: int = len(TASKS)
+    donors: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.variants < 1:
+            raise SynthanomError(f"--variants must be at least 1, got {self.variants}")
+        if self.folds < 1:
+            raise SynthanomError(f"--folds must be at least 1, got {self.folds}")
+        chosen_normalisation(self.normalise)
+        if self.spacing is not None:
+            Resample(spacing=self.spacing)  # checks it
+        if self.shape is not None:
+            check_shape(self.shape, "--shape")
+
+    def to_json(self) -> dict[str, Any]:
+        """What the result depends on, as JSON; the subjects and donors are part of the plan, not of this."""
+        return {
+            "variants": self.variants,
+            "seed": self.seed,
+            "tasks": [{"name": task.name, "settings": task.to_dict()} for task in self.tasks],
+            "labeller": self.labeller.to_dict(),
+            "options": self.options.to_dict(),
+            "normalise": self.normalise,
+            "spacing": list(self.spacing) if isinstance(self.spacing, tuple) else self.spacing,
+            "shape": None if self.shape is None else list(self.shape),
+            "foreground": self.foreground,
+            "channels": self.channels,
+            "folds": self.folds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskConfig:
+    """What a task configuration file says."""
+
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    labeller: FlippedGaussian = field(default_factory=FlippedGaussian)
+    options: SynthesisOptions = field(default_factory=SynthesisOptions)
+
+
+def read_task_config(path: Path) -> TaskConfig:
+    """Read a YAML file that maps stored task names to their settings, ``label`` and ``options`` likewise.
+
+    Raises
+    ------
+    SynthanomError
+        If it cannot be read, or names a task or setting that does not exist.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
+        raise SynthanomError(f"{path}: must be a readable YAML file, got '{error}'") from error
+    content = {} if content is None else content
+    known = (*TASKS, "label", "options")
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise SynthanomError(f"{path}: must map the names {', '.join(known)} to mappings of settings")
+    unknown = [name for name in content if name not in known]
+    if unknown:
+        raise SynthanomError(f"{path}: has an unknown entry {unknown[0]!r}; it may have {', '.join(known)}")
+    try:
+        for name in TASKS:
+            TASKS[name].from_dict(content.get(name, {}))
+        labeller = FlippedGaussian(**_known(FlippedGaussian, content.get("label", {}), "label"))
+        options = SynthesisOptions(**_known(SynthesisOptions, content.get("options", {}), "options"))
+    except TypeError as error:
+        raise SynthanomError(f"{path}: a setting has the wrong type: {error}") from error
+    except SynthanomError as error:
+        raise SynthanomError(f"{path}: {error}") from error
+    return TaskConfig(
+        tasks={name: content[name] for name in TASKS if name in content}, labeller=labeller, options=options
+    )
+
+
+def chosen_tasks(names: str | None, config: TaskConfig) -> tuple[AbstractTask, ...]:
+    """The tasks of a comma-separated list of stored names (all if None), with their settings, in the order of `TASKS`.
+
+    Raises
+    ------
+    SynthanomError
+        For a name that does not exist or is given twice.
+    """
+    wanted = list(TASKS) if names is None else [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in TASKS or wanted.count(name) > 1:
+            raise SynthanomError(f"--tasks must list some of {', '.join(TASKS)}, each once, got {names!r}")
+    return tuple(TASKS[name].from_dict(config.tasks.get(name, {})) for name in TASKS if name in wanted)
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Comma-separated numbers of an option.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SynthanomError(f"{option} must be numbers with commas between, such as 1,1,1, got {text!r}") from error
+
+
+def chosen_normalisation(name: str | None) -> Normalise:
+    """The value of ``--normalise``.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    for known in NORMALISATIONS:
+        if known == (name or "auto"):
+            return known
+    raise SynthanomError(f"--normalise must be zscore, minus-one-one or none, got {name!r}")
+
+
+def spacing_option(text: str | None) -> tuple[float, ...] | float | None:
+    """The value of ``--spacing``: one voxel size for all axes, or one per axis."""
+    values = numbers(text, "--spacing")
+    return values[0] if values is not None and len(values) == 1 else values
+
+
+def shape_option(text: str | None) -> tuple[int, ...] | None:
+    """The value of ``--shape``: a whole number of voxels per axis."""
+    values = numbers(text, "--shape")
+    if values is None:
+        return None
+    if not all(value.is_integer() for value in values):
+        raise SynthanomError(f"--shape must be whole numbers of voxels, got {text!r}")
+    return tuple(int(value) for value in values)
+
+
+def _known(cls: type[Any], given: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
+    names = [f.name for f in fields(cls)]
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise SynthanomError(f"{owner} has no setting {unknown[0]!r}; it has {', '.join(names)}")
+    return given

@@ -1,0 +1,250 @@
+"""The units of a build: functions of (plan, number) that run in any process, in any order, with the same result."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from synthanom.donors import DonorSet
+from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
+from synthanom.fold_donors import fold_donors
+from synthanom.labels import FlippedGaussian
+from synthanom.manifest import Manifest
+from synthanom.preprocess import Pipeline
+from synthanom.sample import Sample
+from synthanom.shards import AnomalyRow, DataSet, write_anomalies, write_healthy
+from synthanom.streams import stream
+from synthanom.synthesis import synthesise
+from synthanom.tasks import TASKS
+from synthanom.tasks.abstract import AbstractTask
+from synthanom_builders.cases import Case, read_case
+from synthanom_builders.plan import Plan, read_plan
+from synthanom_builders.records import (
+    Skipped,
+    UnitRecord,
+    healthy_records,
+    rows_of_cases,
+    shard_name,
+    write_record,
+)
+from synthanom_builders.settings import BuildSettings
+from synthanom_builders.survey import Finding, look_at, relative
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a build reads and writes, and by which plan: all that a worker is told.
+
+    Attributes
+    ----------
+    raw, out : Path
+    plan : str
+        The plan's digest.
+    donors : Path or None
+        Folder of the external donors' data set.
+    """
+
+    raw: Path
+    out: Path
+    plan: str
+    donors: Path | None
+
+
+def survey_unit(raw: Path, cases: tuple[Case, ...], settings: BuildSettings) -> list[Finding]:
+    """Look at some cases."""
+    return [look_at(raw, case, settings) for case in cases]
+
+
+def healthy_unit(place: Place, number: int) -> UnitRecord:
+    """Read and preprocess the cases of a unit and write their shard.
+
+    Raises
+    ------
+    SynthanomError
+        If the shard cannot be written; what is wrong with a case is recorded instead.
+    """
+    plan = _plan(place.out, place.plan)
+    pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
+    first = number * plan.unit_rows
+    rows, offsets, cases, skipped = [], [], [], []
+    for index in range(first, min(first + plan.unit_rows, len(plan.cases))):
+        case, problem = plan.cases[index], plan.problems[index]
+        if problem:
+            skipped.append(Skipped(id=case.id, path=case.path, stage="read", variant=None, reason=problem))
+            continue
+        try:
+            sample, offset = prepare_case(place.raw, case, pipeline)
+        except (SynthanomError, OSError) as error:
+            reason = relative(error, place.raw)
+            skipped.append(Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=reason))
+            continue
+        rows.append(sample)
+        offsets.append(offset)
+        cases.append(index)
+    file = write_healthy(place.out / shard_name("healthy", number), rows, offsets) if rows else None
+    return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
+
+
+def prepare_case(raw: Path, case: Case, pipeline: Pipeline) -> tuple[Sample, tuple[int, ...]]:
+    """A case as a sample, and where its image begins in the stored grid (voxels).
+
+    Raises
+    ------
+    SynthanomError
+        Naming the file; also where the image is not on the scale that the tasks' settings assume.
+    """
+    volume, mask = read_case(raw, case)
+    prepared = pipeline.prepare(volume, mask)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NormalisationWarning)
+        try:
+            sample = Sample.from_array(
+                prepared.image,
+                prepared.foreground,
+                prepared.spacing,
+                prepared.affine,
+                id=case.id,
+                subject=case.subject,
+                channels=len(prepared.image),
+            )
+        except NormalisationWarning as unusual:
+            raise SynthanomError(f"{case.path}: {unusual}") from unusual
+    return sample, tuple(-side for side in prepared.offset)
+
+
+def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
+    """Make the anomalous pictures of a unit of one task and write their shard.
+
+    Raises
+    ------
+    SynthanomError
+        If the shard cannot be written or donors are missing; pictures that cannot be made are recorded instead.
+    """
+    plan = _plan(place.out, place.plan)
+    records = healthy_records(place.out, place.plan, plan.units("healthy"))
+    made, skipped = [], []
+    with _stored(place.out, plan, records) as data:
+        rows = rows_of_cases(records)
+        for fold, pairs in _by_fold(plan, number, rows).items():
+            donors = fold_donors(data, fold, plan.resolved["donors"], _external(place.donors))
+            for case, variant in pairs:
+                sample = data.healthy(rows[case])
+                try:
+                    row = make_row(plan, sample, task, (rows[case], variant), donors)
+                except (NoPlace, NothingVisible, UnsuitableRegion) as error:
+                    reason = " ".join(str(error).split())
+                    where = plan.cases[case].path
+                    skipped.append(Skipped(id=sample.id, path=where, stage=task, variant=variant, reason=reason))
+                    continue
+                made.append(row)
+    made.sort(key=lambda row: (row.healthy_index, row.variant))
+    path = place.out / shard_name(task, number)
+    file = write_anomalies(path, made, shape=plan.shape, channels=plan.channels) if made else None
+    return _recorded(place, task, number, file, ((), tuple(skipped)))
+
+
+def make_row(plan: Plan, sample: Sample, name: str, key: tuple[int, int], donors: Mapping[str, DonorSet]) -> AnomalyRow:
+    """One anomalous picture of a task, `key` being its healthy row and its variant.
+
+    Raises
+    ------
+    NoPlace, NothingVisible, UnsuitableRegion
+        If this picture cannot be made.
+    """
+    healthy_index, variant = key
+    options = plan.options["options"]
+    result = synthesise(
+        sample,
+        _task(plan, name),
+        labeller_of(plan.options),
+        rng=stream(int(plan.options["seed"]), sample.id, name, variant),
+        donors=donors,
+        max_anomalies=options["max_anomalies"],
+        repeat=options["repeat"],
+        foreground_only=options["foreground_only"],
+    )
+    return AnomalyRow.from_arrays(
+        healthy_index,
+        variant,
+        before=sample.image,
+        after=result.image,
+        label=result.label,
+        region=result.region,
+        recipe=result.recipe.to_json(),
+        bounds=result.boxes,
+    )
+
+
+def labeller_of(configuration: Mapping[str, Any]) -> FlippedGaussian:
+    """The labeller that a configuration names."""
+    stored = configuration["labeller"]
+    return FlippedGaussian(sigma=stored["sigma"], fill=stored["fill"], visible=stored["visible"])
+
+
+def _task(plan: Plan, name: str) -> AbstractTask:
+    return TASKS[name].from_dict(plan.tasks[name])
+
+
+def _by_fold(plan: Plan, number: int, rows: Mapping[int, int]) -> dict[int, list[tuple[int, int]]]:
+    """The unit's (case, variant) pairs with a healthy row, fold by fold: one fold's donors are in memory at a time."""
+    first = number * plan.unit_rows
+    folds = plan.resolved["folds"]
+    pairs: dict[int, list[tuple[int, int]]] = {}
+    for pair in range(first, min(first + plan.unit_rows, len(plan.cases) * plan.variants)):
+        case, variant = divmod(pair, plan.variants)
+        if case in rows:
+            pairs.setdefault(folds[plan.cases[case].subject], []).append((case, variant))
+    return dict(sorted(pairs.items()))
+
+
+def _stored(out: Path, plan: Plan, records: list[UnitRecord]) -> DataSet:
+    """The healthy rows of a data set that has no manifest yet."""
+    files = tuple(record.file for record in records if record.file is not None)
+    manifest = Manifest(
+        version="",
+        configuration={},
+        preprocessing={},
+        seed=int(plan.options["seed"]),
+        shape=plan.shape,
+        channels=plan.channels,
+        variants=plan.variants,
+        tasks=(),
+        folds=plan.resolved["folds"],
+        donor_folds={},
+        counts={"healthy": sum(file.rows for file in files), "anomalies": 0},
+        fingerprint={},
+        files=files,
+    )
+    return DataSet(out, manifest)
+
+
+def _recorded(
+    place: Place, stage: str, number: int, file: Any, outcome: tuple[tuple[int, ...], tuple[Skipped, ...]]
+) -> UnitRecord:
+    cases, skipped = outcome
+    record = UnitRecord(plan=place.plan, stage=stage, number=number, file=file, cases=cases, skipped=skipped)
+    write_record(place.out, record)
+    return record
+
+
+@lru_cache(maxsize=1)
+def _plan(out: Path, digest: str) -> Plan:
+    """The plan in the folder; parsing a large one takes longer than a small unit."""
+    plan = read_plan(out)
+    if plan.digest != digest:
+        raise SynthanomError(f"{out}: its plan changed while it was built; run the same command again")
+    return plan
+
+
+@lru_cache(maxsize=1)
+def _external(folder: Path | None) -> DataSet | None:
+    """The donors' data set, opened once per process."""
+    return None if folder is None else DataSet.open(folder)
+
+
+def stages(plan: Plan) -> Iterator[str]:
+    """The healthy images, then every task."""
+    yield "healthy"
+    yield from plan.tasks
