@@ -1,0 +1,227 @@
+"""The command `synthanom`. Heavy imports wait inside the commands."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from synthanom import exits
+from synthanom.errors import SynthanomError
+
+if TYPE_CHECKING:
+    from synthanom.evaluation import Evaluation
+
+Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
+Device = Literal["auto", "cpu", "cuda"]
+Missing = Literal["refuse", "healthy"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        import synthanom
+
+        typer.echo(f"synthanom {synthanom.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def commands(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Look at synthetic anomalies, check data sets, score scans and judge the scores."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(exits.REFUSED)
+
+
+@app.command()
+def preview(
+    source: Annotated[Path, typer.Argument(help="A data set, or one scan (file or DICOM folder).", show_default=False)],
+    out: Annotated[Path, typer.Option(help="PNG to write.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Another seed shows other anomalies.", min=0)] = 0,
+    tasks: Annotated[str | None, typer.Option(help="Tasks to show, separated by commas; all without it.")] = None,
+    normalise: Annotated[
+        Normalise, typer.Option(help="For a scan: auto is z-score for volumes, [-1, 1] for pictures.")
+    ] = "auto",
+) -> None:
+    """Draw one picture: each task before, after, difference, label and a profile through the anomaly."""
+    from synthanom.cli.saving import check_picture, save_picture
+    from synthanom.pictures import panel
+    from synthanom.preview import is_dataset, preview_dataset, preview_scan
+
+    check_picture(out, source)
+    chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
+    if is_dataset(source):
+        if normalise != "auto":
+            raise SynthanomError(f"{source}: a data set is normalised already; leave --normalise out")
+        shown = preview_dataset(source, seed=seed, tasks=chosen)
+    else:
+        shown = preview_scan(source, seed=seed, tasks=chosen, normalise=normalise)
+    for note in shown.notes:
+        typer.echo(f"not shown: {note}", err=True)
+    save_picture(out, panel(shown.examples, shown.heading))
+    typer.echo(f"{out}: {len(shown.examples)} tasks, {out.stat().st_size // 1000} kB")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
+    replay: Annotated[bool, typer.Option("--replay", help="Also make every anomaly again and compare.")] = False,
+    donors: Annotated[Path | None, typer.Option(help="With --replay: where the external donors lie now.")] = None,
+) -> None:
+    """Verify a data set: digests, schema, ranges; with --replay every picture from its recipe."""
+    from synthanom import shards
+    from synthanom.manifest import read_manifest
+    from synthanom.replaying import check_replay
+
+    if donors is not None and not replay:
+        raise SynthanomError("--donors is needed to replay only; add --replay or leave it out")
+    problems = shards.check(data)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(exits.REFUSED)
+    manifest = read_manifest(data)
+    rows = manifest.counts["healthy"] + manifest.counts["anomalies"]
+    typer.echo(f"fine: {len(manifest.files)} files, {rows} rows")
+    if not replay:
+        return
+    report = check_replay(data, donors)
+    for problem in report.problems:
+        typer.echo(problem)
+    demanded = "equality (same fingerprint)" if report.same_fingerprint else "agreement within 1e-4 of the range"
+    summary = f"{report.rows} rows replayed, {demanded} demanded, largest difference {report.largest_difference:.2g}"
+    if report.problems:
+        typer.echo(f"{len(report.problems)} of {summary}")
+        raise typer.Exit(exits.REFUSED)
+    typer.echo(f"fine: {summary}")
+
+
+@app.command()
+def replay(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
+    task: Annotated[str, typer.Argument(help="Stored name of the task.", show_default=False)],
+    row: Annotated[int, typer.Argument(help="Row of the task, from 0.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="NIfTI, or PNG of a 2D image; the label is written beside it.")],
+    donors: Annotated[Path | None, typer.Option(help="Where the external donors lie now.")] = None,
+) -> None:
+    """Make a stored picture again from its recipe, and write it with its label."""
+    from synthanom.cli.saving import save_row
+
+    for path in save_row(data, task, row, out, donors=donors):
+        typer.echo(str(path))
+
+
+@app.command()
+def predict(
+    runs: Annotated[list[Path], typer.Argument(help="Run or model folders; several are averaged.", show_default=False)],
+    given: Annotated[Path, typer.Option("--input", help="A scan, or a folder of scans.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the maps.", show_default=False)],
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Regular expression whose group captures the contrast in a path, as for build-dataset."),
+    ] = None,
+    allow_import: Annotated[
+        bool, typer.Option("--allow-import", help="Let a model name its own network class; runs that code.")
+    ] = False,
+) -> None:
+    """Score scans: a map on each scan's own grid, scores.csv and predict.json."""
+    from synthanom.predicting import predict as predict_folder
+
+    # lines while it runs are for people: none in a file or a pipe
+    progress = _progress if sys.stderr.isatty() else None
+    done = predict_folder(
+        runs, given, out, device=device, channels=channels, allow_import=allow_import, progress=progress
+    )
+    typer.echo(f"{out}: {len(done.scores)} maps, {len(done.skipped)} scans skipped")
+    for path, reason in done.skipped:
+        typer.echo(f"skipped {path}: {reason}", err=True)
+    if done.skipped:
+        raise typer.Exit(exits.SKIPPED)
+
+
+@app.command()
+def evaluate(
+    maps: Annotated[Path, typer.Argument(help="Folder of maps.", show_default=False)],
+    truth: Annotated[Path | None, typer.Option(help="Folder of masks named as the scans.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="CSV with the columns id, label (0 or 1) [, subject].")] = None,
+    missing: Annotated[Missing, typer.Option(help="What a map without mask and label is taken for.")] = "refuse",
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of other maps to print beside; repeatable.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The scans: adds the trivial map |z| in the image.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)] = 0,
+) -> None:
+    """Average precision and AUROC per sample, slice and pixel, beside chance and baselines."""
+    from synthanom.cli.saving import check_json, save_json
+    from synthanom.evaluation import evaluate as evaluate_maps
+
+    if out is not None:
+        check_json(out, "synthanom-evaluation")
+    others = _named(baseline or [])
+    found = evaluate_maps(maps, truth, labels, missing=missing, baselines=others, images=images, seed=seed)
+    for note in found.notes:
+        typer.echo(note, err=True)
+    _print_evaluation(found)
+    if out is not None:
+        save_json(out, found.to_dict())
+
+
+@app.command()
+def describe(data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)]) -> None:
+    """Say what a data set holds."""
+    from synthanom.cli.describing import describe as lines_of
+
+    lines = lines_of(data)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def _progress(done: int, total: int) -> None:
+    typer.echo(f"{done} of {total} scans", err=True)
+
+
+def _named(given: list[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for text in given:
+        name, sign, folder = text.partition("=")
+        if not (name and sign and folder) or name in named:
+            raise SynthanomError(f"--baseline must be NAME=FOLDER with a name of its own, got {text!r}")
+        named[name] = Path(folder)
+    return named
+
+
+def _print_evaluation(found: "Evaluation") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from synthanom.cli.describing import interval_text
+
+    table = Table(title=f"{found.images} images of {found.subjects} subjects; 95 % intervals by subject")
+    for name in ("level", "maps", "score", "AP", "AUROC", "positive"):
+        table.add_column(name, justify="left" if name in ("level", "maps", "score") else "right")
+    level = ""
+    for row in found.rows:
+        if level and row.level != level:
+            table.add_section()
+        texts = (interval_text(row.average_precision), interval_text(row.roc_auc), f"{row.positives} of {row.count}")
+        table.add_row("" if row.level == level else row.level, row.maps, row.score, *texts)
+        level = row.level
+    console = Console()
+    # a pipe has no width of its own: nothing is cut off there
+    Console(width=console.width if console.is_terminal else 140).print(table, markup=False)
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    exits.run(app)

@@ -1,0 +1,186 @@
+"""Maps and what is known about each: matched by id, checked for place, never guessed."""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from synthanom.arrays import ImageArray, MaskArray
+from synthanom.errors import SynthanomError
+from synthanom.predicting.folder import SCORES, read_prediction
+from synthanom.preprocess import check_grid
+from synthanom.volumes import Source, Volume, discover, read, read_mask
+from synthanom.volumes.discover import EXTENSIONS, format_of
+
+Missing = Literal["refuse", "healthy"]
+BIDS = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[_/.]|$)")
+LABELS = {"0": False, "1": True}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """What is known about one map.
+
+    Attributes
+    ----------
+    id, subject : str
+    anomalous : bool or None
+        As the labels say; None where only the mask can tell.
+    mask : Source or None
+        None for a healthy image, whose mask is empty, and where only the label is known.
+    """
+
+    id: str
+    subject: str
+    anomalous: bool | None
+    mask: Source | None
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether the truth is known for every pixel."""
+        return self.mask is not None or self.anomalous is False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maps:
+    """A folder of maps: their sources by id, and the scores of whole images where they were written beside them."""
+
+    name: str
+    sources: Mapping[str, Source]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The items to evaluate, in the order of their ids, and what the reader should know."""
+
+    items: tuple[Item, ...]
+    notes: tuple[str, ...]
+
+
+def find_maps(name: str, folder: Path) -> Maps:
+    """The maps in a folder, by synthanom predict or by anything that keeps the scans' relative paths.
+
+    Raises
+    ------
+    SynthanomError
+        No folder, no map, or an interrupted prediction.
+    """
+    about = read_prediction(folder)
+    if about is None:
+        return Maps(name=name, sources={source.id: source for source in discover(folder)}, scores={})
+    if about.get("finished") is not True:
+        raise SynthanomError(f"{folder}: the prediction is unfinished; run the same synthanom predict command again")
+    sources = {}
+    for key, path in about["maps"].items():
+        file = folder / str(path)
+        kind = format_of(file) if file.is_file() else None
+        if kind is None:
+            raise SynthanomError(f"{file}: the map must be there, and is not; run the same synthanom predict again")
+        sources[str(key)] = Source(id=str(key), files=(file,), format=kind)
+    scores = {row["id"]: float(row["score"]) for row in _table(folder / SCORES, ("id", "score"))}
+    return Maps(name=name, sources=sources, scores=scores)
+
+
+def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Missing) -> Truth:
+    """Masks and labels of every map.
+
+    Parameters
+    ----------
+    truth : folder of masks whose relative paths are those of the scans, extensions aside
+    labels : CSV file with the columns id and label (0 or 1), and subject if wanted
+    missing : what a map without mask and label is taken for
+
+    Raises
+    ------
+    SynthanomError
+        Neither masks nor labels, or a map that neither tells anything about.
+    """
+    if truth is None and labels is None:
+        raise SynthanomError("evaluation needs the truth; give masks with --truth, or labels of images with --labels")
+    masks = {} if truth is None else {source.id: source for source in discover(truth)}
+    known, subjects = ({}, {}) if labels is None else _labels(labels)
+    unknown = [name for name in maps.sources if name not in masks and name not in known]
+    if unknown and missing == "refuse":
+        places = " or ".join(str(p) for p in (truth, labels) if p is not None)
+        example = next(iter(masks or known), "nothing")
+        raise SynthanomError(
+            f"{places}: {len(unknown)} of {len(maps.sources)} maps have no mask or label, first {unknown[0]!r} (the "
+            f"truth names {example!r}); give them the same relative paths, list healthy images in --labels, or say "
+            "--missing healthy"
+        )
+    items = []
+    for name in sorted(maps.sources):
+        anomalous = known.get(name, False if name in unknown else None)
+        items.append(Item(id=name, subject=subjects.get(name) or _subject(name), anomalous=anomalous,
+                          mask=masks.get(name)))  # fmt: skip
+    notes = [f"{len(unknown)} maps without mask or label are taken for healthy"] if unknown else []
+    unseen = sorted((set(masks) | set(known)) - set(maps.sources))
+    if unseen:
+        notes.append(f"{len(unseen)} images of the truth have no map and are left out, the first {unseen[0]!r}")
+    return Truth(items=tuple(items), notes=tuple(notes))
+
+
+def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | None]:
+    """A map's file, its values (*S), and its mask (*S); None where only the label is known.
+
+    Raises
+    ------
+    SynthanomError
+        Naming the file: a map that is missing, has several channels or NaN, a mask on another grid, or a mask that
+        marks something in an image that the labels call healthy.
+    """
+    source = maps.sources.get(item.id)
+    if source is None:
+        raise SynthanomError(f"{maps.name}: has no map of {item.id!r}; every set of maps must cover the same images")
+    volume = read(source)
+    if volume.image.shape[0] != 1 or not np.isfinite(volume.image).all():
+        raise SynthanomError(f"{volume.path}: a map must have one channel of finite values; write it again")
+    if item.mask is None:
+        empty = np.zeros(volume.image.shape[1:], dtype=bool)
+        return volume, volume.image[0], empty if item.has_pixels else None
+    mask, affine = read_mask(item.mask)
+    check_grid(volume, mask.shape, affine, item.mask.path)
+    if item.anomalous is False and mask.any():
+        raise SynthanomError(
+            f"{item.mask.path}: marks {int(mask.sum())} voxels of an image that the labels call healthy; correct one"
+        )
+    return volume, volume.image[0], mask
+
+
+def _labels(path: Path) -> tuple[dict[str, bool], dict[str, str]]:
+    """id -> anomalous, id -> subject."""
+    known: dict[str, bool] = {}
+    subjects: dict[str, str] = {}
+    for row in _table(path, ("id", "label")):
+        name, label = _stripped(row["id"]), (row["label"] or "").strip()
+        if label not in LABELS or known.setdefault(name, LABELS[label]) != LABELS[label]:
+            raise SynthanomError(f"{path}: {row['id']!r} must have one label, 0 or 1, got {row['label']!r}; correct it")
+        subjects[name] = (row.get("subject") or "").strip()
+    return known, subjects
+
+
+def _table(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not set(columns) <= set(rows.fieldnames or ()):
+                raise SynthanomError(f"{path}: must have the columns {', '.join(columns)}, got {rows.fieldnames}")
+            return list(rows)
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise SynthanomError(f"{path}: must be a readable CSV file: {error}; check the path") from error
+
+
+def _stripped(name: str) -> str:
+    """An id from a table: without the extension that people leave on it."""
+    name = name.strip()
+    return next((name[: -len(e)] for e, _ in EXTENSIONS if name.lower().endswith(e)), name)
+
+
+def _subject(name: str) -> str:
+    match = BIDS.search(name)
+    return match[1] if match else name

@@ -1,0 +1,219 @@
+"""A folder of maps: whose it is, what lies in it, and filling it."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from synthanom.arrays import ImageArray
+from synthanom.errors import SynthanomError
+from synthanom.manifest import replaced_file
+from synthanom.pictures.png import grey_png
+from synthanom.predicting.inputs import Ready, Scan, find_scans, prepare
+from synthanom.preprocess import Pipeline
+from synthanom.training.checkpoint import CARD, ModelCard, model_folder, read_card, versions
+from synthanom.training.predict import common_card, score_maps
+from synthanom.volumes import write_volume
+from synthanom.volumes.write import write_bytes
+
+NAME, KIND, FORMAT = "predict.json", "synthanom-prediction", 1
+SCORES, SKIPPED = "scores.csv", "skipped.csv"
+HELD_BYTES = 256 * 1024**2  # of prepared images at a time: each model is loaded once for so many scans
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What was done: the score of every map by id, and (path, reason) of what was left out."""
+
+    scores: dict[str, float]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def predict(
+    runs: Sequence[Path],
+    given: Path,
+    out: Path,
+    *,
+    device: DeviceChoice = "auto",
+    channels: str | None = None,
+    allow_import: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Score scans with one model or the mean of several, and write each map on its scan's own grid.
+
+    Parameters
+    ----------
+    runs : paths of run or model folders
+    given : path of a scan, or of a folder of scans
+    out : path
+        Gets one map per scan under the scan's relative path (NIfTI with the scan's affine; 16-bit PNG for pictures
+        without one), ``scores.csv``, ``skipped.csv`` and ``predict.json``.
+    device, allow_import : as `synthanom.training.predict.score_maps`
+    channels : as `synthanom.predicting.inputs.find_scans`
+    progress : callable, optional
+        Told how many scans of how many are done.
+
+    Raises
+    ------
+    SynthanomError
+        Models that do not go together, nothing to score, an `out` that holds something else, or no scan could be
+        scored.
+    """
+    card = common_card(runs)
+    models = _models(runs)
+    pipeline = Pipeline.from_dict(card.preprocessing)
+    _check_places(given, out)
+    before = _earlier(out, models)
+    scans = find_scans(given, card.channels, channels)
+    about = _about(runs, card, models, given)
+    _write_json(out / NAME, about | {"maps": before})
+    scores: dict[str, float] = {}
+    maps: dict[str, str] = {}
+    skipped: list[tuple[str, str]] = []
+    for ready in _portions(scans, pipeline, card, skipped):
+        found = score_maps(runs, [r.image for r in ready], device=device, allow_import=allow_import)
+        for r, score_map in zip(ready, found, strict=True):
+            maps[r.scan.id] = _write_map(out, r, pipeline.restore(score_map, r.prepared))
+            scores[r.scan.id] = card.sample_score()(score_map, r.prepared.foreground)
+        if progress is not None:
+            progress(len(scores) + len(skipped), len(scans))
+    _write_table(out / SKIPPED, ("path", "reason"), skipped)
+    if not scores:
+        raise SynthanomError(f"{given}: none of {len(scans)} scans could be scored; {skipped[0][0]}: {skipped[0][1]}")
+    _write_table(out / SCORES, ("id", "score"), [(name, repr(score)) for name, score in scores.items()])
+    for stale in sorted(set(before.values()) - set(maps.values())):
+        (out / stale).unlink(missing_ok=True)
+    _write_json(out / NAME, about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]})
+    return Outcome(scores=scores, skipped=tuple(skipped))
+
+
+def read_prediction(folder: Path) -> dict[str, Any] | None:
+    """What `predict.json` says of a folder of maps, None where there is none.
+
+    Raises
+    ------
+    SynthanomError
+        Damaged, or of a newer format.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SynthanomError(f"{path}: must be readable JSON, got: {error}; predict into an empty folder") from error
+    if not isinstance(content, dict) or content.get("kind") != KIND or not isinstance(content.get("maps"), dict):
+        raise SynthanomError(f"{path}: must be written by synthanom predict, and is not; name another folder")
+    if content.get("format") != FORMAT:
+        raise SynthanomError(
+            f"{path}: format must be {FORMAT}, got {content.get('format')!r}: upgrade with pip install --upgrade "
+            "synthanom"
+        )
+    return content
+
+
+def _about(runs: Sequence[Path], card: ModelCard, models: list[dict[str, str]], given: Path) -> dict[str, Any]:
+    """What `predict.json` says from the beginning on; `finished` turns true when everything is written."""
+    return {
+        "kind": KIND,
+        "format": FORMAT,
+        "finished": False,
+        "models": models,
+        "preprocessing": card.preprocessing,
+        "aggregation": card.sample_score().to_dict(),
+        "thresholds": card.thresholds if len(runs) == 1 else {},  # calibrated for one model's scores, not for a mean's
+        "input": str(given),
+        "versions": versions(),
+    }
+
+
+def _models(runs: Sequence[Path]) -> list[dict[str, str]]:
+    """Name and digest of each model; the ensemble's one aggregation is checked on the way."""
+    cards = [read_card(run) for run in runs]
+    for run, card in zip(runs, cards, strict=True):
+        if card.aggregation != cards[0].aggregation:
+            raise SynthanomError(
+                f"{model_folder(run) / CARD}: the models of an ensemble must aggregate scores alike; {runs[0]} does "
+                "it differently: use runs of one configuration together"
+            )
+    return [{"name": run.resolve().name, "sha256": c.weights_sha256} for run, c in zip(runs, cards, strict=True)]
+
+
+def _check_places(given: Path, out: Path) -> None:
+    source, target = given.resolve(), out.resolve()
+    if given.is_dir() and target.is_relative_to(source):
+        raise SynthanomError(f"{out}: maps must not be written into {given}, where scans are looked for; name another")
+    if out.exists() and not out.is_dir():
+        raise SynthanomError(f"{out}: a folder for the maps is needed, this is a file; name another --out")
+
+
+def _earlier(out: Path, models: list[dict[str, str]]) -> dict[str, str]:
+    """The maps that an earlier run of the same models left in `out`.
+
+    Raises
+    ------
+    SynthanomError
+        If `out` holds anything else.
+    """
+    if not out.is_dir() or not any(out.iterdir()):
+        return {}
+    found = read_prediction(out)
+    if found is None:
+        raise SynthanomError(f"{out}: holds something else than maps of synthanom predict; name an empty folder")
+    if found.get("models") != models:
+        raise SynthanomError(f"{out}: holds the maps of other models; name another folder, or delete this one")
+    inside = out.resolve()
+    return {k: v for k, v in found["maps"].items() if (out / str(v)).resolve().is_relative_to(inside)}
+
+
+def _portions(
+    scans: Iterable[Scan], pipeline: Pipeline, card: ModelCard, skipped: list[tuple[str, str]]
+) -> Iterator[list[Ready]]:
+    """Prepared scans, as many at a time as memory is meant for; what cannot be prepared goes to `skipped`."""
+    held: list[Ready] = []
+    for scan in scans:
+        try:
+            held.append(prepare(scan, pipeline, card))
+        except SynthanomError as reason:
+            path = scan.path.as_posix()
+            skipped.append((path, str(reason).removeprefix(f"{path}: ")))
+        if sum(r.image.nbytes + r.volume.image.nbytes for r in held) > HELD_BYTES:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+def _write_map(out: Path, ready: Ready, score_map: ImageArray) -> str:
+    """Write a map; its path relative to `out`."""
+    volume = ready.volume
+    picture = volume.kind == "picture" and volume.affine is None
+    name = f"{ready.scan.id}{'.png' if picture else '.nii.gz'}"
+    target = out / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    values = np.clip(score_map, 0.0, 1.0)
+    if picture:
+        write_bytes(target, grey_png(values))
+    else:
+        write_volume(target, values, volume.affine, volume.spacing)
+    return name
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replaced_file(path) as file:
+        file.write(json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    with replaced_file(path) as file:
+        file.write(text.getvalue().encode())
