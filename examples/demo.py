@@ -19,7 +19,11 @@ from virtual_cohort import write_cohort
 
 CONFIG = Path(__file__).parents[1] / "configs" / "demo.yaml"
 BASELINES = {"|z| within the image": "z-image", "|z| against the cohort's mean": "z-cohort"}
-LEVELS = ("sample", "slice", "pixel")
+SCORES = [  # level, how the detector's map becomes one score, and how a baseline's does
+    ("sample", "as the model aggregates", "mean"),
+    ("slice", "mean", "mean"),
+    ("pixel", "", ""),
+]
 
 
 def main() -> None:
@@ -98,20 +102,18 @@ def zscored(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def verdict(numbers: dict) -> None:
-    """Say plainly which baselines the detector beats, and where it does not."""
-    for level in LEVELS:
-        ours = numbers["maps"][level]
+    """Say plainly which baselines the detector beats, level by level, and where it does not."""
+    # the table above has every score; here the one that the model aggregates by, and the baselines' best-known mean
+    found = {(row["level"], row["maps"], row["score"]): row for row in numbers["rows"]}
+    for level, our_score, their_score in SCORES:
+        ours = found[level, "model", our_score]
         for name in BASELINES:
-            theirs = numbers["baselines"][name][level]
-            better = [m for m in ("ap", "auroc") if ours[m] > theirs[m]]
-            worse = [m for m in ("ap", "auroc") if ours[m] <= theirs[m]]
-            words = ([f"beats it in {' and '.join(better)}"] if better else []) + (
-                [f"does not beat it in {' and '.join(worse)}"] if worse else []
-            )
-            say(
-                f"     {level:6s} vs {name:30s} detector AP {ours['ap']:.3f} AUROC {ours['auroc']:.3f} | "
-                f"baseline AP {theirs['ap']:.3f} AUROC {theirs['auroc']:.3f}: {', '.join(words).upper()}"
-            )
+            theirs = found[level, name, their_score]
+            words = []
+            for key, short in (("average_precision", "AP"), ("roc_auc", "AUROC")):
+                a, b = ours[key]["value"], theirs[key]["value"]
+                words.append(f"{short} {100 * a:.1f} {'beats' if a > b else 'DOES NOT BEAT'} {100 * b:.1f}")
+            say(f"     {level:6s} detector vs {name:30s} {', '.join(words)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 The template is the 1 mm MNI152 (ICBM 2009a) T1 that nilearn's wheel holds, so that nothing is downloaded. Its subjects
 are virtual: the anatomy is real, the differences between subjects are simulated. The lesions are none of synthanom's
-tasks: soft-edged patches of fine texture whose mean and deviation match the tissue they replace, so that neither a
+tasks: soft-edged patches of fine texture whose mean matches the tissue that they replace, so that neither a
 threshold nor a detector trained on one kind of change finds them for free.
 """
 
@@ -38,7 +38,7 @@ class Lesion:
     radius: tuple[float, float] = (3.0, 5.5)  # voxels
     softness: float = 1.2  # voxels over which the edge fades
     grain: tuple[float, float] = (0.7, 1.8)  # voxels: band of the texture's smoothing
-    contrast: float = 1.0  # the texture's deviation relative to the tissue's
+    contrast: float = 2.0  # the texture's deviation relative to the tissue's
 
 
 def template() -> tuple[Volume, npt.NDArray[np.float64]]:

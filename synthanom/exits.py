@@ -32,6 +32,8 @@ def _status(app: Callable[..., Any], arguments: list[str], debug: bool, resume_h
     except Exit as stop:
         code = stop.exit_code
     except TyperException as misuse:
+        if type(misuse).__name__ == "NoArgsIsHelpError":  # the help has been shown already
+            return REFUSED
         sys.stderr.write(f"error: {_one_line(misuse)}; see --help\n")
         return REFUSED
     except (KeyboardInterrupt, Abort):

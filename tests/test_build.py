@@ -284,6 +284,7 @@ def test_masks_are_the_foreground(tmp_path):
     assert ran.status == 3
     assert "no foreground mask" in skipped_rows(tmp_path / "data")[0]["reason"]
     with DataSet.open(tmp_path / "data") as data:
+        assert data.manifest.preprocessing["masks"] == {"pattern": "*_mask.nii"}
         assert data.healthy_ids == ("s1", "s10")
         assert np.array_equal(data.healthy(0).foreground, mask.T > 0)
         assert np.array_equal(data.healthy(1).foreground, np.roll(mask, 1, axis=0).T > 0)

@@ -1,4 +1,4 @@
-"""The parts of the builder that have rules of their own: contrasts, masks, subjects, the pool, the lock, the plan."""
+"""The parts of the builder that have rules of their own: masks, subjects, the pool, the lock, the plan."""
 
 import os
 import signal
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from synthanom_builders.cases import Case, Image, InputFile
-from synthanom_builders.contrasts import grouped
+from synthanom_builders.folder import NO_MASK, with_masks
 from synthanom_builders.lock import NAME, locked
-from synthanom_builders.masks import split_masks, with_masks
 from synthanom_builders.plan import difference
 from synthanom_builders.pool import THREADS, workers
 from synthanom_builders.subjects import with_subjects
 
 from synthanom.errors import SynthanomError
+from synthanom.volumes.masks import split_masks
 
 
 def image(path: str, extension: str = ".nii.gz") -> Image:
@@ -26,52 +26,12 @@ def images(*paths: str) -> list[Image]:
     return [image(path) for path in paths]
 
 
-def test_contrasts_follow_the_alternation_else_the_alphabet():
-    files = images("a/x_T1.nii.gz", "a/x_T2.nii.gz", "b/x_T1.nii.gz", "b/x_T2.nii.gz")
-    together = grouped(files, r"_(T2|T1)\.nii")
-    assert together.contrasts == ("T2", "T1")
-    assert [case.id for case in together.cases] == ["a/x", "b/x"]
-    assert [i.path for i in together.cases[0].images] == ["a/x_T2.nii.gz", "a/x_T1.nii.gz"]
-    assert grouped(files, r"_(T\d)\.nii").contrasts == ("T1", "T2")
-    assert grouped(files, r"(x)_(?P<contrast>T2|T1)").contrasts == ("T2", "T1")
-
-
-def test_contrasts_in_folders_and_ids_that_would_fall_together():
-    together = grouped(images("p1/T1/im.nii.gz", "p1/T2/im.nii.gz"), r"/(T1|T2)/")
-    assert [case.id for case in together.cases] == ["p1/im"]
-    together = grouped(images("a_T1_.nii.gz", "a_T2_.nii.gz", "a__T1.nii.gz", "a__T2.nii.gz"), r"_(T1|T2)")
-    assert len({case.id for case in together.cases}) == 2
-    with pytest.raises(SynthanomError, match="same contrast of one case"):
-        grouped([image("a_T1.nii.gz"), image("a_T1.nii", ".nii")], r"_(T1)\.nii")
-
-
-def test_contrasts_of_every_case_are_needed():
-    together = grouped(images("a_T1.nii.gz", "a_T2.nii.gz", "b_T1.nii.gz", "c.nii.gz"), r"_(T1|T2)")
-    assert [case.problem != "" for case in together.cases] == [False, True]
-    assert together.unmatched == ("c.nii.gz",)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "paths", "pairs"),
-    [
-        ("*_mask.nii.gz", ["s1.nii.gz", "s10.nii.gz", "s1_mask.nii.gz", "s10_mask.nii.gz"], {"s1": "s1", "s10": "s10"}),
-        ("mask_*.nii.gz", ["s1_T1.nii.gz", "mask_s1.nii.gz"], {"s1_T1": "mask_s1"}),
-        ("mask.nii.gz", ["p/T1.nii.gz", "p/T2.nii.gz", "p/mask.nii.gz"], {"p/T1": "p/mask", "p/T2": "p/mask"}),
-        ("mask*", ["p/T1.nii.gz", "q/T1.nii.gz", "q/mask.nii.gz"], {"p/T1": None, "q/T1": "q/mask"}),
-        ("masks/*.nii.gz", ["im/a.nii.gz", "im/ab.nii.gz", "masks/a.nii.gz"], {"im/a": "masks/a", "im/ab": None}),
-    ],
-)  # fmt: skip
-def test_masks_belong_to_the_images_that_their_names_start(pattern, paths, pairs):
-    left, masks = split_masks(images(*paths), pattern)
-    cases, _ = with_masks([Case(id=i.id, subject=i.id, images=(i,)) for i in left], masks)
-    got = {case.id: None if case.mask is None else case.mask.id for case in cases}
-    assert {name: mask and mask.removesuffix("_mask") for name, mask in got.items()} == pairs
-    assert all(bool(case.problem) == (case.mask is None) for case in cases)
-
-
-def test_two_masks_of_one_image_are_refused():
-    with pytest.raises(SynthanomError, match="would be masks of the same images"):
-        split_masks(images("s1.nii.gz", "s1_mask.nii.gz", "s1__mask.nii.gz"), "*_mask.nii.gz")
+def test_cases_without_a_mask_are_marked_and_masks_without_a_case_counted():
+    left, masks = split_masks(images("a.nii.gz", "b.nii.gz", "c.nii.gz", "a_m.nii.gz", "x_m.nii.gz"), "*_m.nii.gz")
+    cases = [Case(id=i.id, subject=i.id, images=(i,), problem="broken" if i.id == "c" else "") for i in left]
+    named, unused = with_masks(cases, masks)
+    assert [case.mask and case.mask.id for case in named] == ["a_m", None, None]
+    assert [case.problem for case in named] == ["", NO_MASK, "broken"] and unused == 1
 
 
 def test_subjects_default_to_the_usual_folder_names():

@@ -216,6 +216,21 @@ def test_predict_then_evaluate(run, tmp_path):
     assert status == 3 and "4 maps, 1 scans skipped" in out and "broken.png" in err and "Traceback" not in err
 
 
+def test_predict_says_which_scans_have_no_mask(run, tmp_path):
+    steps = default_pipeline("picture", (16, 16))
+    model = write_model(tmp_path / "m", preprocessing=steps.to_dict() | {"masks": {"pattern": "*_mask.png"}})
+    for k in range(2):
+        picture(tmp_path / f"raw/x{k}.png", seed=k)
+    write_picture(tmp_path / "raw/x1_mask.png", np.ones((30, 36)))
+    command = ("predict", model, "--input", tmp_path / "raw", "--device", "cpu")
+    status, out, err = run(*command, "--out", tmp_path / "maps")
+    assert status == 0 and "2 maps, 0 scans skipped" in out
+    assert err == "no mask '*_mask.png' for 1 of 2 scans, the first x0: their foreground follows the rule none\n"
+    status, out, err = run(*command, "--out", tmp_path / "plain", "--foreground", "none")
+    assert status == 0 and "2 maps, 0 scans skipped" in out and err == ""
+    refused(run(*command, "--out", tmp_path / "other", "--foreground", "*_brain.png"), "--foreground '*_brain.png'")
+
+
 def test_predict_and_evaluate_refuse(run, tmp_path):
     model = write_model(tmp_path / "model")
     scan = picture(tmp_path / "raw/x.png")

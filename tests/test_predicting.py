@@ -208,7 +208,8 @@ def test_a_pattern_picks_files_for_a_model_of_one_channel(tmp_path):
     xray(tmp_path / "raw/a/T1.png")
     xray(tmp_path / "raw/a/mask.png")
     done = predict([model], tmp_path / "raw", tmp_path / "maps", channels="/(T1)", device="cpu")
-    assert list(done.scores) == ["a/T1"]
+    assert list(done.scores) == ["a"]  # the id that a data set gives the case
+    assert done.notes == ("left out: 1 images that the pattern '/(T1)' does not match, the first a/mask.png",)
 
 
 def test_refusals_before_any_work(tmp_path):

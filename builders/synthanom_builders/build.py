@@ -163,6 +163,7 @@ def _all_stages(pool: Pool, place: Place, plan: Plan, progress: Progress) -> Out
     _remove_strays(place.out, manifest)
     write_manifest(place.out, manifest)
     shutil.rmtree(place.out / FOLDER)
+    _remove_temporaries(place.out, every=True)
     return Outcome(manifest=manifest, plan=plan, skipped=tuple(skipped), already=False)
 
 
@@ -247,12 +248,16 @@ def _remove_strays(out: Path, manifest: Manifest) -> None:
             path.unlink(missing_ok=True)
 
 
-def _remove_temporaries(out: Path) -> None:
-    """Remove what processes that are gone had not finished writing."""
+def _remove_temporaries(out: Path, *, every: bool = False) -> None:
+    """Remove what processes that are gone had not finished writing.
+
+    A killed worker that nobody has waited for yet still counts as a process; `every` removes its file too, once
+    nothing that it could write is wanted any more.
+    """
     for folder in (out, out / FOLDER, out / "healthy", *out.glob("anomalies/*")):
         for path in folder.glob(".*.tmp"):
             match = TEMPORARY.fullmatch(path.name)
-            if match is not None and not _alive(int(match[1])):
+            if match is not None and (every or not _alive(int(match[1]))):
                 path.unlink(missing_ok=True)
 
 

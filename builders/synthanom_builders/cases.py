@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from synthanom.arrays import MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.preprocess import align, check_grid
-from synthanom.volumes import Source, Volume, read, read_mask
+from synthanom.preprocess import align, mask_on_grid
+from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.volume import Format
 
 
@@ -146,14 +146,7 @@ def read_case(raw: Path, case: Case) -> tuple[Volume, MaskArray | None]:
     if case.problem:
         raise SynthanomError(f"{case.path}: {case.problem}")
     volume = align([read(image.source(raw)) for image in case.images])
-    if case.mask is None:
-        return volume, None
-    source = case.mask.source(raw)
-    mask, affine = read_mask(source)
-    check_grid(volume, mask.shape, affine, source.path)
-    if not mask.any():
-        raise SynthanomError(f"{source.path}: a foreground mask must mark at least one voxel, got none; redraw it")
-    return volume, mask
+    return volume, None if case.mask is None else mask_on_grid(volume, case.mask.source(raw))
 
 
 def with_problem(case: Case, problem: str) -> Case:

@@ -13,7 +13,7 @@ from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import read_manifest
 from synthanom.shards import DataSet, fingerprint, unit_rows
 from synthanom_builders import plan as plans
-from synthanom_builders.folder import Listing
+from synthanom_builders.folder import RULES, Listing
 from synthanom_builders.plan import WAY_OUT, Plan, difference, read_plan
 from synthanom_builders.records import FOLDER
 from synthanom_builders.settings import BuildSettings
@@ -38,6 +38,8 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
     pipeline = found.pipeline.to_dict()
     if listing.contrasts:
         pipeline["channels"] = {"pattern": settings.channels, "contrasts": list(listing.contrasts)}
+    if settings.foreground not in RULES:
+        pipeline["masks"] = {"pattern": settings.foreground}
     return Plan(
         options=settings.to_json(),
         cases=listing.cases,

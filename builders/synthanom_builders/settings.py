@@ -38,7 +38,7 @@ class BuildSettings:
     foreground : str
         ``"auto"``, a rule, or the pattern of mask files.
     channels, subjects : str or None
-        See `contrasts.grouped` and `subjects.with_subjects`.
+        See `synthanom.volumes.contrasts.grouped` and `subjects.with_subjects`.
     folds : int
     donors : Path or None
         Folder of the data set that `inter_blend` borrows from.

@@ -127,7 +127,10 @@ def predict(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     channels: Annotated[
         str | None,
-        typer.Option(help="Regular expression whose group captures the contrast in a path, as for build-dataset."),
+        typer.Option(help="Regular expression whose group captures the contrast in a path; else the model's own."),
+    ] = None,
+    foreground: Annotated[
+        str | None, typer.Option(help="Pattern of mask files beside the scans, or none; else the model's own.")
     ] = None,
     allow_import: Annotated[
         bool, typer.Option("--allow-import", help="Let a model name its own network class; runs that code.")
@@ -139,9 +142,18 @@ def predict(
     # lines while it runs are for people: none in a file or a pipe
     progress = _progress if sys.stderr.isatty() else None
     done = predict_folder(
-        runs, given, out, device=device, channels=channels, allow_import=allow_import, progress=progress
+        runs,
+        given,
+        out,
+        device=device,
+        channels=channels,
+        foreground=foreground,
+        allow_import=allow_import,
+        progress=progress,
     )
     typer.echo(f"{out}: {len(done.scores)} maps, {len(done.skipped)} scans skipped")
+    for note in done.notes:
+        typer.echo(note, err=True)
     for path, reason in done.skipped:
         typer.echo(f"skipped {path}: {reason}", err=True)
     if done.skipped:

@@ -14,8 +14,8 @@ from synthanom.arrays import ImageArray
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
 from synthanom.pictures.png import grey_png
-from synthanom.predicting.inputs import Ready, Scan, find_scans, prepare
-from synthanom.preprocess import Pipeline
+from synthanom.predicting.inputs import Ready, Scan, Scans, find_scans, prepare
+from synthanom.preprocess import Foreground, Pipeline
 from synthanom.training.checkpoint import CARD, ModelCard, model_folder, read_card, versions
 from synthanom.training.predict import common_card, score_maps
 from synthanom.volumes import write_volume
@@ -29,10 +29,11 @@ DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was done: the score of every map by id, and (path, reason) of what was left out."""
+    """What was done: scores of the maps by id, (path, reason) of what could not be scored, and lines of notes."""
 
     scores: dict[str, float]
     skipped: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...] = ()
 
 
 def predict(
@@ -42,6 +43,7 @@ def predict(
     *,
     device: DeviceChoice = "auto",
     channels: str | None = None,
+    foreground: str | None = None,
     allow_import: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Outcome:
@@ -55,7 +57,7 @@ def predict(
         Gets one map per scan under the scan's relative path (NIfTI with the scan's affine; 16-bit PNG for pictures
         without one), ``scores.csv``, ``skipped.csv`` and ``predict.json``.
     device, allow_import : as `synthanom.training.predict.score_maps`
-    channels : as `synthanom.predicting.inputs.find_scans`
+    channels, foreground : as `synthanom.predicting.inputs.find_scans`
     progress : callable, optional
         Told how many scans of how many are done.
 
@@ -70,8 +72,9 @@ def predict(
     pipeline = Pipeline.from_dict(card.preprocessing)
     _check_places(given, out)
     before = _earlier(out, models)
-    scans = find_scans(given, card.channels, channels)
-    about = _about(runs, card, models, given)
+    listing = find_scans(given, card, channels, foreground)
+    scans = listing.scans
+    about = _about(runs, card, models, given) | _patterns(listing)
     _write_json(out / NAME, about | {"maps": before})
     scores: dict[str, float] = {}
     maps: dict[str, str] = {}
@@ -89,8 +92,10 @@ def predict(
     _write_table(out / SCORES, ("id", "score"), [(name, repr(score)) for name, score in scores.items()])
     for stale in sorted(set(before.values()) - set(maps.values())):
         (out / stale).unlink(missing_ok=True)
-    _write_json(out / NAME, about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]})
-    return Outcome(scores=scores, skipped=tuple(skipped))
+    done = about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]}
+    plain = [scan.id for scan in scans if listing.masks is not None and scan.mask is None and scan.id in scores]
+    _write_json(out / NAME, done | {"without_mask": plain})
+    return Outcome(scores=scores, skipped=tuple(skipped), notes=tuple(_notes(listing, plain, len(scores), pipeline)))
 
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:
@@ -131,6 +136,25 @@ def _about(runs: Sequence[Path], card: ModelCard, models: list[dict[str, str]], 
         "input": str(given),
         "versions": versions(),
     }
+
+
+def _patterns(listing: Scans) -> dict[str, Any]:
+    """How `predict.json` says that contrasts and masks were told apart."""
+    channels = None if listing.channels is None else {"pattern": listing.channels, "contrasts": list(listing.contrasts)}
+    return {"channels": channels, "masks": None if listing.masks is None else {"pattern": listing.masks}}
+
+
+def _notes(listing: Scans, plain: Sequence[str], scored: int, pipeline: Pipeline) -> Iterator[str]:
+    """What was left out, and whose foreground follows a rule although masks were looked for; one line each."""
+    if listing.unmatched:
+        count, first = len(listing.unmatched), listing.unmatched[0]
+        yield f"left out: {count} images that the pattern {listing.channels!r} does not match, the first {first}"
+    if plain:
+        rule = next((step.rule for step in pipeline.steps if isinstance(step, Foreground)), "none")
+        yield (
+            f"no mask {listing.masks!r} for {len(plain)} of {scored} scans, the first {plain[0]}: their foreground "
+            f"follows the rule {rule}"
+        )
 
 
 def _models(runs: Sequence[Path]) -> list[dict[str, str]]:

@@ -1,32 +1,56 @@
-"""Which scans to score: files, series, or several contrasts per case."""
+"""Which scans to score: files, series, or several contrasts per case, each with its foreground mask if it has one."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthanom.arrays import ImageArray
 from synthanom.errors import SynthanomError
-from synthanom.preprocess import Pipeline, Prepared, align
+from synthanom.predicting.listing import NONE, Found, list_images
+from synthanom.predicting.stored import Remembered, remembered
+from synthanom.preprocess import Pipeline, Prepared, align, mask_on_grid
 from synthanom.training.checkpoint import ModelCard
-from synthanom.volumes import Source, Volume, discover, read
-from synthanom.volumes.discover import EXTENSIONS
-
-SEPARATORS = "_-. "
+from synthanom.volumes import Source, Volume, read
+from synthanom.volumes.contrasts import Group, Grouped, grouped, shown_contrasts
+from synthanom.volumes.masks import mask_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """One case: its id and its contrasts in channel order; `problem` says why it cannot be read."""
+    """One case: its id, its contrasts in channel order, its mask if any; `problem` says why it cannot be read."""
 
     id: str
     sources: tuple[Source, ...]
+    mask: Source | None = None
     problem: str = ""
 
     @property
     def path(self) -> Path:
         """What to call it."""
         return self.sources[0].path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scans:
+    """What there is to score, and the patterns that told it apart.
+
+    Attributes
+    ----------
+    scans : tuple of Scan
+        Ordered by id.
+    channels, masks : str or None
+        Patterns of the contrast and of mask files; None where none was used.
+    contrasts : tuple of str
+        In channel order; empty without `channels`.
+    unmatched : tuple of str
+        Paths of images that `channels` does not match, left out.
+    """
+
+    scans: tuple[Scan, ...]
+    channels: str | None
+    contrasts: tuple[str, ...]
+    masks: str | None
+    unmatched: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,31 +67,53 @@ class Ready:
         return self.prepared.image
 
 
-def find_scans(given: Path, channels: int, pattern: str | None) -> list[Scan]:
-    """The scans of a folder, in the order of their ids, or the one that a path names.
+def find_scans(given: Path, card: ModelCard, channels: str | None = None, foreground: str | None = None) -> Scans:
+    """The scans of a folder, or the one that a path names.
 
     Parameters
     ----------
     given : path of a folder, a file, or a folder that holds one DICOM series
-    channels : number of channels of the model
-    pattern : regular expression whose first group captures the contrast, as `build-dataset --channels` takes it; for a
-        model of one channel it picks the files to score
+    card : ModelCard
+    channels : str, optional
+        As `synthanom.volumes.contrasts.grouped` takes it; the model's own by default. Where it finds the contrasts of
+        the model, these keep the model's order. For a model of one channel it picks the files to score; "none" takes
+        all, and a single file needs no match.
+    foreground : str, optional
+        Pattern of mask files or "none", instead of the model's own; see `list_images`.
 
     Raises
     ------
     SynthanomError
         Nothing there, a model of several channels without a pattern, or a pattern that does not fit the files.
     """
-    if channels > 1 and pattern is None:
+    stored = remembered(card.preprocessing, card.channels)
+    listing = list_images(given, stored.masks, foreground)
+    if card.channels > 1 and not given.is_dir():
         raise SynthanomError(
-            f"the model takes {channels} contrasts as channels; say which part of a path names the contrast with "
-            "--channels, as when the data set was built, for example --channels '_(T1|T2)\\.nii'"
+            f"{given}: the model takes {card.channels} contrasts as channels, this is one file; name their folder"
         )
-    if given.is_dir():
-        sources, root = discover(given), given
+    own = channels is None and given.is_dir()
+    pattern = stored.channels if own else channels
+    if pattern is None or (pattern == NONE and card.channels == 1):
+        pattern, together = None, _single_channel(listing.images, card)
+    elif own:
+        together = grouped(listing.images, pattern, stored.contrasts, option="the model's --channels")
     else:
-        sources, root = [_single(given)], given.parent
-    return _plain(sources) if pattern is None else _grouped(sources, root, pattern, channels)
+        together = _grouped_anew(listing.images, pattern, stored, given, card)
+    scans = []
+    for group in together.groups:
+        sources = tuple(image.source for image in group.images)
+        mask = mask_of(group.images[0].path, listing.masks)
+        scans.append(
+            Scan(id=group.id, sources=sources, mask=None if mask is None else mask.source, problem=group.problem)
+        )
+    return Scans(
+        scans=tuple(scans),
+        channels=pattern,
+        contrasts=together.contrasts,
+        masks=listing.pattern,
+        unmatched=together.unmatched,
+    )
 
 
 def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
@@ -76,7 +122,7 @@ def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
     Raises
     ------
     SynthanomError
-        Naming the file: unreadable, NaN, constant, of other channels or axes than the model's.
+        Naming the file: unreadable, NaN, constant, of other channels or axes than the model's, an unfit mask.
     """
     if scan.problem:
         raise SynthanomError(f"{scan.path}: {scan.problem}")
@@ -87,91 +133,31 @@ def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
             f"{scan.path}: the model takes {card.channels} channels in {len(card.shape)}D, got {channels} in {dims}D; "
             "use a model that was trained on such scans"
         )
-    return Ready(scan=scan, volume=volume, prepared=pipeline.prepare(volume))
+    mask = None if scan.mask is None else mask_on_grid(volume, scan.mask)
+    return Ready(scan=scan, volume=volume, prepared=pipeline.prepare(volume, mask))
 
 
-def _single(path: Path) -> Source:
-    from synthanom.volumes.discover import format_of
-
-    if not path.is_file():
-        raise SynthanomError(f"{path}: no such file or folder; check --input")
-    kind = format_of(path)
-    if kind is None:
-        raise SynthanomError(f"{path}: not recognised as an image; NIfTI, DICOM, NRRD, MetaImage, PNG, JPEG are read")
-    extension = next((e for e, _ in EXTENSIONS if path.name.lower().endswith(e)), "")
-    return Source(id=path.name[: len(path.name) - len(extension)] or path.name, files=(path,), format=kind)
-
-
-def _plain(sources: Sequence[Source]) -> list[Scan]:
-    return [Scan(id=source.id, sources=(source,)) for source in sources]
-
-
-def _grouped(sources: Sequence[Source], root: Path, pattern: str, channels: int) -> list[Scan]:
-    """Scans whose paths agree in everything but the contrast; files that the pattern does not match are left out."""
-    expression = _compiled(pattern)
-    group: str | int = "contrast" if "contrast" in expression.groupindex else 1
-    found: dict[str, dict[str, Source]] = {}
-    for source in sources:
-        path = source.path.relative_to(root).as_posix()
-        match = expression.search(path)
-        if match is None or match.group(group) is None:
-            continue
-        start, end = match.span(group)
-        earlier = found.setdefault(f"{path[:start]}\0{path[end:]}", {}).setdefault(match.group(group), source)
-        if earlier is not source:
-            raise SynthanomError(f"{source.path} and {earlier.path} are one contrast of one case under {pattern!r}")
-    contrasts = _ordered(pattern, {contrast for case in found.values() for contrast in case})
-    if len(contrasts) != channels:
+def _single_channel(images: Sequence[Found], card: ModelCard) -> Grouped[Found]:
+    """Every image a case."""
+    if card.channels > 1:
         raise SynthanomError(
-            f"--channels {pattern!r} must find {channels} contrasts, as the model takes, in {root}; found "
-            f"{len(contrasts)} ({', '.join(contrasts) or 'none'})"
+            f"the model takes {card.channels} contrasts as channels; say which part of a path names the contrast with "
+            "--channels, as when the data set was built, for example --channels '_(T1|T2)\\.nii'"
         )
-    if channels == 1:
-        return _plain([case[contrasts[0]] for case in found.values()])
-    return _cases(found, contrasts)
+    groups = tuple(Group(id=image.id, images=(image,)) for image in images)
+    return Grouped(groups=groups, contrasts=(), unmatched=())
 
 
-def _cases(found: dict[str, dict[str, Source]], contrasts: Sequence[str]) -> list[Scan]:
-    scans = []
-    for key, case in found.items():
-        missing = [name for name in contrasts if name not in case]
-        present = tuple(case[name] for name in contrasts if name in case)
-        problem = f"contrast {', '.join(missing)} is missing; add the file" if missing else ""
-        scans.append(Scan(id=_case_id(key), sources=present, problem=problem))
-    ids = [scan.id for scan in scans]
-    if len(set(ids)) != len(ids):
-        scans = [Scan(id=scan.sources[0].id, sources=scan.sources, problem=scan.problem) for scan in scans]
-    return sorted(scans, key=lambda scan: scan.id)
-
-
-def _case_id(key: str) -> str:
-    """The path without the contrast, the separators around it and the extension."""
-    before, after = key.split("\0")
-    after = next((after[: -len(e)] for e, _ in EXTENSIONS if after.lower().endswith(e)), after)
-    if after == "" or after[0] in "/" + SEPARATORS:
-        before = before.rstrip(SEPARATORS)
-    if before == "" or before.endswith("/"):
-        after = after.lstrip("/" + SEPARATORS)
-    return (before + after).rstrip("/") or "case"
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise SynthanomError(f"--channels {pattern!r} must be a regular expression, got '{error}'") from error
-    if expression.groups < 1:
+def _grouped_anew(
+    images: Sequence[Found], pattern: str, stored: Remembered, given: Path, card: ModelCard
+) -> Grouped[Found]:
+    """Cases by another pattern than the model's: contrasts that the model knows by name keep its order."""
+    shown = shown_contrasts(images, pattern)
+    known = stored.contrasts if shown and shown <= set(stored.contrasts) else ()
+    together = grouped(images, pattern, known)
+    if len(together.contrasts) != card.channels:
         raise SynthanomError(
-            f"--channels {pattern!r} must have a group that captures the contrast, got none; "
-            "for example --channels '_(T1|T2)\\.nii'"
+            f"--channels {pattern!r} must find {card.channels} contrasts, as the model takes, in {given}; found "
+            f"{len(together.contrasts)} ({', '.join(together.contrasts)})"
         )
-    return expression
-
-
-def _ordered(pattern: str, shown: set[str]) -> tuple[str, ...]:
-    """The contrasts in the order of the group's alternatives where those are plain words, else sorted."""
-    body = re.search(r"\(\?P<contrast>([^()]*)\)", pattern) or re.search(r"\((?!\?)([^()]*)\)", pattern)
-    words = [] if body is None else body[1].split("|")
-    if words and shown <= set(words):
-        return tuple(word for word in dict.fromkeys(words) if word in shown)
-    return tuple(sorted(shown))
+    return together

@@ -1,6 +1,6 @@
 """From raw scans to what models see, as data: every step is stored with its settings and can be undone."""
 
-from synthanom.preprocess.contrasts import align, check_grid
+from synthanom.preprocess.contrasts import align, check_grid, mask_on_grid
 from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
 from synthanom.preprocess.intensities import Foreground, MinusOneOne, ZScore
 from synthanom.preprocess.pipeline import Pipeline, default_pipeline, restore
@@ -21,5 +21,6 @@ __all__ = [
     "align",
     "check_grid",
     "default_pipeline",
+    "mask_on_grid",
     "restore",
 ]

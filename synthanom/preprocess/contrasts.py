@@ -1,4 +1,4 @@
-"""Several contrasts of one case as channels of one image."""
+"""Several contrasts of one case as channels of one image, and masks on its grid."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from synthanom.arrays import FloatArray
+from synthanom.arrays import FloatArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.volumes.volume import Volume
+from synthanom.volumes.read import read_mask
+from synthanom.volumes.volume import Source, Volume
 
 TOLERANCE = 0.02  # of the smallest voxel side: tools round headers, and a fiftieth of a voxel moves nothing
 
@@ -60,6 +61,21 @@ def check_grid(volume: Volume, shape: Sequence[int], affine: FloatArray | None, 
             f"{path} must lie on the grid of {volume.path}: their affines put a corner {apart:.3g} mm apart, "
             f"at most {TOLERANCE * smallest:.3g} mm is taken for rounding; resample one onto the other"
         )
+
+
+def mask_on_grid(volume: Volume, source: Source) -> MaskArray:
+    """Read a foreground mask that lies on a volume's grid: bool (*S).
+
+    Raises
+    ------
+    SynthanomError
+        Naming the mask's file: unreadable, on another grid, nothing marked.
+    """
+    mask, affine = read_mask(source)
+    check_grid(volume, mask.shape, affine, source.path)
+    if not mask.any():
+        raise SynthanomError(f"{source.path}: a foreground mask must mark at least one voxel, got none; redraw it")
+    return mask
 
 
 def _corner_distance(one: FloatArray, other: FloatArray, shape: Sequence[int]) -> float:

@@ -1,0 +1,1 @@
+"""Methods that learn to score every voxel; one file per method."""

@@ -1,0 +1,72 @@
+"""Confidence intervals by resampling subjects, not images: images of one subject are not independent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.errors import SynthanomError
+
+Chosen = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A metric's value with the percentile bootstrap interval; `draws` counts the resamples where it was defined."""
+
+    value: float
+    low: float
+    high: float
+    draws: int
+
+
+def bootstrap_interval(
+    metric: Callable[[Chosen], float],
+    subjects: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of `metric` over resampled subjects.
+
+    Parameters
+    ----------
+    metric : callable
+        Takes the indices (int64) of the chosen samples, with repeats, and returns the metric over them; nan where it
+        is undefined, which leaves that resample out.
+    subjects : sequence of str
+        The subject of each sample.
+    rng : numpy.random.Generator
+        Draws the subjects, with replacement, as many as there are.
+    draws : int
+        Resamples.
+    level : float
+        Share of the resamples inside the interval, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        The bounds are nan where the metric was defined on no resample.
+
+    Raises
+    ------
+    SynthanomError
+        No samples, fewer than one draw, or `level` outside (0, 1).
+    """
+    if not subjects or draws < 1 or not 0 < level < 1:
+        raise SynthanomError(
+            f"a bootstrap needs samples, at least one draw and a level in (0, 1), got {len(subjects)} samples, "
+            f"{draws} draws and level {level}"
+        )
+    names, membership = np.unique(np.asarray(subjects), return_inverse=True)
+    groups = [np.flatnonzero(membership == i) for i in range(len(names))]
+    values = np.empty(draws)
+    for k in range(draws):
+        chosen = rng.integers(len(groups), size=len(groups))
+        values[k] = metric(np.concatenate([groups[i] for i in chosen]))
+    defined = values[~np.isnan(values)]
+    low, high = (np.nan, np.nan) if defined.size == 0 else np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    everything = metric(np.arange(len(subjects)))
+    return Interval(value=float(everything), low=float(low), high=float(high), draws=int(defined.size))

@@ -1,0 +1,1 @@
+"""Networks and position channels; no training code. Importing this package does not import torch."""

@@ -1,0 +1,132 @@
+"""The command `synthanom-train`. Heavy imports wait until there is something to train."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from synthanom import exits
+from synthanom.errors import SynthanomError
+
+if TYPE_CHECKING:
+    from synthanom.shards import DataSet
+    from synthanom.training.config import TrainingConfig
+    from synthanom.training.run import Outcome
+
+Device = Literal["auto", "cpu", "cuda"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder that build-dataset wrote.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Run folder; with --all, one folder per run is made in it.")] = None,
+    train_tasks: Annotated[int | None, typer.Option(help="How many tasks to train on; 1 unless --all.")] = None,
+    run: Annotated[int | None, typer.Option(help="Which run with so many training tasks; --list shows them.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML settings; the paper's without it.")] = None,
+    all_runs: Annotated[bool, typer.Option("--all", help="Train every run, or every run with --train-tasks.")] = False,
+    list_runs: Annotated[bool, typer.Option("--list", help="Show the runs and their tasks and folds.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and order.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Make anomalies while training, do not read them.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="At most so many epochs.")] = None,
+    pairing: Annotated[
+        Literal["crossed", "full"] | None, typer.Option(help="full: every choice of tasks once per fold.")
+    ] = None,
+    allow_same_kind: Annotated[
+        bool, typer.Option("--allow-same-kind", help="Let a further task validate on its own kind.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Processes that read pictures.", min=0)] = 0,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Train detectors on a data set, validated on kinds of anomaly they never saw.
+
+    An interrupted run goes on when the same command is given again.
+    """
+    from synthanom.shards import DataSet
+    from synthanom.training.config import load_config
+
+    overrides = {"seed": seed, "epochs": epochs, "pairing": pairing}
+    overrides |= {"live": live or None, "allow_same_kind": allow_same_kind or None}
+    with DataSet.open(dataset) as data:
+        settings = load_config(config, data.shape, overrides)
+        if list_runs:
+            _list(data, settings, train_tasks)
+        elif out is None:
+            raise SynthanomError("training needs a folder to write into; name one with --out")
+        elif all_runs:
+            if run is not None:
+                raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
+            for tasks, number in _all_runs(data, settings, train_tasks):
+                _train(data, out / f"tasks-{tasks}-run-{number}", settings, (tasks, number), workers, device)
+        else:
+            _train(data, out, settings, (1 if train_tasks is None else train_tasks, run or 0), workers, device)
+
+
+def _train(
+    data: "DataSet", out: Path, settings: "TrainingConfig", which: tuple[int, int], workers: int, device: Device
+) -> None:
+    from synthanom.training.folds import check_folds, choose_run
+
+    # again in train; here a wrong number is refused before seconds of imports
+    check_folds(data.tasks, data.folds)
+    choose_run(data.tasks, *which, pairing=settings.pairing)
+    from synthanom.training.run import train as train_run
+
+    # lines while it runs are for people: none in a file or a pipe
+    report = _progress if sys.stderr.isatty() else None
+    outcome = train_run(
+        data,
+        out,
+        config=settings,
+        train_tasks=which[0],
+        run=which[1],
+        workers=workers,
+        device=device,
+        report=report,
+    )
+    typer.echo(_summary(outcome))
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _summary(outcome: "Outcome") -> str:
+    state = "trained" if outcome.trained else "already finished"
+    why = "patience ran out" if outcome.reason == "patience" else "all epochs done"
+    return (
+        f"{outcome.folder}: {state}, {outcome.epochs} epochs ({why}), best validation loss {outcome.best_loss:.5f} in "
+        f"epoch {outcome.best_epoch}; model in {outcome.folder / 'best'}"
+    )
+
+
+def _all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> list[tuple[int, int]]:
+    """(number of training tasks, run) of every run, or of those with `train_tasks`; all checked before the first."""
+    from synthanom.training.folds import check_folds, runs
+
+    check_folds(data.tasks, data.folds)
+    counts = range(1, len(data.tasks)) if train_tasks is None else (train_tasks,)
+    return [(count, run.number) for count in counts for run in runs(data.tasks, count, pairing=settings.pairing)]
+
+
+def _list(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> None:
+    from synthanom.training.folds import runs
+
+    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds")
+    for tasks, number in _all_runs(data, settings, train_tasks):
+        run = runs(data.tasks, tasks, pairing=settings.pairing)[number]
+        sides = [",".join(run.train_tasks), _numbers(run.train_folds)]
+        sides += [",".join(run.validation_tasks), _numbers(run.validation_folds)]
+        typer.echo("\t".join([str(tasks), str(number), *sides]))
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ",".join(str(v) for v in values)
+
+
+def main() -> None:
+    """Run the command and exit with its status."""
+    exits.run(app, resume_hint="run the same command again: it continues from the last finished epoch")

@@ -1,0 +1,194 @@
+"""How to train: a YAML file, checked strictly; what it leaves out is as in the paper."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from synthanom.errors import SynthanomError
+from synthanom.metrics import Aggregation
+from synthanom.training.folds import Pairing
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NetworkConfig(BaseModel):
+    """Which network; `settings` are the keyword arguments of its class."""
+
+    model_config = _STRICT
+
+    name: str = "unet"  # or package.module:Class
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+class OptimiserConfig(BaseModel):
+    """AdamW and its learning rate: linear warm-up, exponential decay, floor."""
+
+    model_config = _STRICT
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    warmup_start: float = Field(default=0.01, gt=0, le=1)  # factor at the first step
+    decay: float = Field(default=0.9997122182804811, gt=0, le=1)  # factor per step: 10 in 8000 steps
+    floor: float = Field(default=0.05, ge=0, le=1)  # smallest factor
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class AggregationConfig(BaseModel):
+    """The score of a whole image; as `synthanom.metrics.Aggregation`."""
+
+    model_config = _STRICT
+
+    statistic: Literal["mean", "max", "percentile", "top"] = "top"
+    value: float | None = 0.25
+    over: Literal["image", "foreground", "box"] = "image"
+
+    def build(self) -> Aggregation:
+        """The object that computes it.
+
+        Raises
+        ------
+        SynthanomError
+            If the value does not suit the statistic.
+        """
+        return Aggregation(statistic=self.statistic, value=self.value, over=self.over)
+
+
+class TrainingConfig(BaseModel):
+    """Everything that decides which weights come out, besides data set, tasks and run."""
+
+    model_config = _STRICT
+
+    detector: Literal["segmentation"] = "segmentation"
+    network: NetworkConfig = NetworkConfig()
+    positions: bool = True  # give the network position channels
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: int = Field(default=8, ge=1)
+    epochs: int = Field(default=2000, ge=1)  # at most
+    patience_steps: int = Field(default=5000, ge=1)  # stop after so many steps without a better validation loss
+    validate_every: int = Field(default=1, ge=1)  # epochs
+    flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    aggregation: AggregationConfig = AggregationConfig()
+    pairing: Pairing = "crossed"
+    allow_same_kind: bool = False
+    live: bool = False  # synthesise while training instead of reading stored anomalies
+    seed: int = Field(default=0, ge=0)
+
+
+def load_config(path: Path | None, shape: Sequence[int], overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """Read a configuration for images of this shape.
+
+    Parameters
+    ----------
+    path : Path or None
+        YAML; None for the paper's settings: those for brains in 3D, those for chest X-rays in 2D, with fewer
+        resolutions where the image is small.
+    shape : sequence of D ints
+        Spatial shape of the training images.
+    overrides : mapping, optional
+        Top-level keys that win over the file; None values are ignored.
+
+    Raises
+    ------
+    SynthanomError
+        Unreadable file, unknown keys (the nearest known one is named), values of a wrong type or out of range.
+    """
+    given = {} if path is None else _read(path)
+    given = {**given, **{k: v for k, v in (overrides or {}).items() if v is not None}}
+    return parse_config(_merged(paper_defaults(shape), given), origin=str(path or "configuration"))
+
+
+def parse_config(content: dict[str, Any], *, origin: str = "configuration") -> TrainingConfig:
+    """Check a configuration given as a dict; `origin` names it in messages.
+
+    Raises
+    ------
+    SynthanomError
+        As `load_config`.
+    """
+    if isinstance(content.get("network"), str):
+        content = {**content, "network": {"name": content["network"]}}
+    _refuse_unknown(content, TrainingConfig, origin, prefix="")
+    try:
+        config = TrainingConfig.model_validate(content)
+    except ValidationError as error:
+        raise SynthanomError(f"{origin}: {_first_problem(error)}") from error
+    if config.network.name == "unet":
+        _refuse_keys(config.network.settings, ("base", "resolutions"), origin, "network.settings.")
+    try:
+        config.aggregation.build()
+    except SynthanomError as error:
+        raise SynthanomError(f"{origin}: {error}") from error
+    return config
+
+
+def paper_defaults(shape: Sequence[int]) -> dict[str, Any]:
+    """The settings that the paper has per number of spatial axes."""
+    flat = len(shape) == 2
+    network = {"name": "unet", "settings": {"base": 32, "resolutions": resolutions_for(shape, 7 if flat else 5)}}
+    if flat:
+        return {"network": network, "optimiser": {"learning_rate": 5e-3}, "batch_size": 50, "flip": 0.0}
+    return {"network": network, "optimiser": {"learning_rate": 1e-3}, "batch_size": 8, "flip": 0.5}
+
+
+def resolutions_for(shape: Sequence[int], most: int) -> int:
+    """How many resolutions suit images of this shape: at most `most`, and at least four voxels a side remain."""
+    return max(2, min(most, (min(shape) // 4).bit_length()))
+
+
+def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """`given` over `defaults`, one level of nesting deep; a network that is named brings its own settings."""
+    merged = {**defaults, **given}
+    if isinstance(given.get("optimiser"), dict):
+        merged["optimiser"] = {**defaults["optimiser"], **given["optimiser"]}
+    network = given.get("network")
+    if isinstance(network, dict) and network.get("name", "unet") == "unet":
+        settings = network.get("settings", {})
+        if isinstance(settings, dict):
+            merged["network"] = {**network, "name": "unet", "settings": {**defaults["network"]["settings"], **settings}}
+    if network == "unet":
+        merged["network"] = defaults["network"]
+    return merged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise SynthanomError(f"{path}: must be a readable YAML file, got: {reason}; correct it") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SynthanomError(f"{path}: must hold settings as key: value, got {type(content).__name__}")
+    return content
+
+
+def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], origin: str, *, prefix: str) -> None:
+    _refuse_keys(content, tuple(model.model_fields), origin, prefix)
+    for key, field in model.model_fields.items():
+        inner, value = field.annotation, content.get(key)
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            _refuse_unknown(value, inner, origin, prefix=f"{prefix}{key}.")
+
+
+def _refuse_keys(content: Mapping[str, Any], known: Sequence[str], origin: str, prefix: str) -> None:
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(known)}"
+            raise SynthanomError(f"{origin}: unknown setting {prefix}{key}; {hint}")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    got = problem["input"]
+    text = f"{where}: {problem['msg'].lower()}, got {got!r}"
+    if problem["type"] == "float_type" and isinstance(got, str):
+        text += "; in YAML a number with an exponent needs a point: 1.0e-3"
+    return text

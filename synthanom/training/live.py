@@ -1,0 +1,150 @@
+"""Anomalies made while training, instead of read: never the same picture twice, no storage, more work per step."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthanom.arrays import ImageArray
+from synthanom.donors import DonorSet
+from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
+from synthanom.fold_donors import fold_donors, texture_settings
+from synthanom.labels import FlippedGaussian
+from synthanom.recipe import SynthesisOptions
+from synthanom.shards import DataSet
+from synthanom.synthesis import stream, synthesise
+from synthanom.tasks import TASKS
+from synthanom.tasks.abstract import AbstractTask
+from synthanom.training.batches import StoredPictures
+from synthanom.training.folds import Run
+from synthanom.training.rows import Pick, rotated
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LivePictures:
+    """Makes a new anomaly for every (sample, task, epoch); validation pictures are read as ever.
+
+    A row on which the task finds no place, or changes nothing that can be seen, takes the next training task; one that
+    none suits is shown healthy with an empty label in that epoch.
+
+    Attributes
+    ----------
+    stored : StoredPictures
+    tasks : tuple of AbstractTask
+        The training tasks with their settings.
+    labeller : FlippedGaussian
+    options : SynthesisOptions
+        How anomalies are combined, as in the data set.
+    donors : mapping of int to mapping of str to DonorSet
+        Fold -> task -> whom to borrow from; never another fold.
+    folds : tuple of int
+        Fold of each healthy row.
+    seed : int
+    """
+
+    stored: StoredPictures
+    tasks: tuple[AbstractTask, ...]
+    labeller: FlippedGaussian
+    options: SynthesisOptions
+    donors: Mapping[int, Mapping[str, DonorSet]]
+    folds: tuple[int, ...]
+    seed: int
+
+    def picture(self, pick: Pick) -> tuple[ImageArray, ImageArray]:
+        """Image (C, *S) and label (*S) of a pick; the same for the same seed, sample, task and epoch.
+
+        Raises
+        ------
+        SynthanomError
+            If a donor is missing or a row is damaged.
+        """
+        if pick.task is None or pick.row is not None:
+            return self.stored.picture(pick)
+        sample = self.stored.data.healthy(pick.healthy)
+        names = tuple(task.name for task in self.tasks)
+        for name in rotated(names, names.index(pick.task)):
+            try:
+                result = synthesise(
+                    sample,
+                    self.tasks[names.index(name)],
+                    self.labeller,
+                    rng=stream(self.seed, sample.id, name, f"epoch-{pick.epoch}"),
+                    donors=self.donors[self.folds[pick.healthy]],
+                    max_anomalies=self.options.max_anomalies,
+                    repeat=self.options.repeat,
+                    foreground_only=self.options.foreground_only,
+                )
+            except (NoPlace, NothingVisible, UnsuitableRegion):
+                continue
+            return result.image, result.label
+        return sample.image, np.zeros(sample.shape, dtype=np.float32)
+
+
+def live_pictures(data: DataSet, run: Run, *, seed: int) -> LivePictures:
+    """Live pictures with the tasks, settings and donors of a data set.
+
+    Raises
+    ------
+    SynthanomError
+        A task that this version does not know, settings it refuses, or donors that cannot be opened.
+    """
+    folds = tuple(data.folds[subject] for subject in data.healthy_subjects)
+    return LivePictures(
+        stored=StoredPictures(data=data),
+        tasks=_tasks(data, run.train_tasks),
+        labeller=FlippedGaussian(**_configured(data, "labeller", FlippedGaussian)),
+        options=SynthesisOptions(**_configured(data, "options", SynthesisOptions)),
+        donors=_donors(data, run.train_folds),
+        folds=folds,
+        seed=seed,
+    )
+
+
+def _tasks(data: DataSet, names: Sequence[str]) -> tuple[AbstractTask, ...]:
+    settings = {task.name: task.settings for task in data.manifest.tasks}
+    for name in names:
+        if name not in TASKS:
+            raise SynthanomError(
+                f"{data.folder}: --live needs tasks that this version can make, got {name!r}; known are "
+                f"{', '.join(TASKS)}; train on the stored anomalies instead"
+            )
+    return tuple(TASKS[name].from_dict(settings[name]) for name in names)
+
+
+def _configured(data: DataSet, key: str, settings: type[FlippedGaussian] | type[SynthesisOptions]) -> dict[str, Any]:
+    """Settings that the data set was built with, for a constructor; none where it names none."""
+    given = data.manifest.configuration.get(key) or {}
+    known = {field.name for field in fields(settings)}
+    unknown = sorted(set(given) - known - {"name"})
+    if unknown:
+        raise SynthanomError(
+            f"{data.folder}: its {key} settings must be among {sorted(known)}, got {unknown}; upgrade synthanom, or "
+            "again, or train on the stored anomalies"
+        )
+    return {name: value for name, value in given.items() if name in known}
+
+
+def _donors(data: DataSet, folds: Sequence[int]) -> dict[int, dict[str, DonorSet]]:
+    """Whom the samples of each fold borrow from, as when the data set was built."""
+    settings = data.manifest.configuration.get("donors")
+    if settings is None:  # made by hand: textures on the scale of its first picture
+        first = data.healthy(0)
+        settings = texture_settings(data.shape, data.channels, float(first.image[:, first.foreground].std()))
+    external = _external(data, settings) if settings.get("kind") == "data set" else None
+    return {fold: fold_donors(data, fold, settings, external) for fold in folds}
+
+
+def _external(data: DataSet, settings: Mapping[str, Any]) -> DataSet:
+    """The external donors' data set, verified to be the one that the data set was built with."""
+    folder = Path(str(settings.get("path")))
+    external = DataSet.open(folder)
+    found = hashlib.sha256((folder / "dataset.json").read_bytes()).hexdigest()
+    if found != settings.get("sha256"):
+        raise SynthanomError(
+            f"{folder}: must be the donors that {data.folder} was built with, and was changed since; build it "
+            "again, or train on the stored anomalies"
+        )
+    return external

@@ -1,0 +1,150 @@
+"""The command itself, in real processes: exit statuses, streams, interruption, what it must not import."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_dataset import write_tiny
+
+MAIN = "from synthanom.training.cli import main; main()"
+CONFIG = "network: {settings: {base: 2, resolutions: 2}}\nbatch_size: 4\nepochs: 3\n"
+BLOCK = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names!r}:
+            raise ImportError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    write_tiny(folder / "data")
+    (folder / "c.yaml").write_text(CONFIG)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """A run trained by the command, with the builders not importable."""
+    arguments = ("data", "--train-tasks", "1", "--run", "0", "--out", "run", "--config", "c.yaml", "--device", "cpu")
+    return arguments, command(place, *arguments, code=BLOCK.format(names=["synthanom_builders"]) + MAIN)
+
+
+def command(place, *arguments, code=MAIN):
+    """Run the command as its console script would, warnings from our modules being errors."""
+    return subprocess.run(
+        [sys.executable, "-W", "error:::synthanom", "-c", code, *map(str, arguments)],
+        cwd=place,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # tiny networks are slower on several threads
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_trains_without_the_builders_and_quietly(place, trained):
+    arguments, done = trained
+    assert (done.returncode, done.stderr) == (0, "")  # not a line of progress or chatter into a pipe
+    assert done.stdout.startswith("run: trained, 3 epochs") and done.stdout.count("\n") == 1
+    again = command(place, *arguments)
+    assert again.returncode == 0 and "already finished" in again.stdout
+
+
+def broken_by(name, step):
+    """The command, ended by a signal in the given step."""
+    code = "import os, signal; from synthanom.training.fitting import Fitting as F; step = F.training_step\n"
+    code += "def fatal(self, batch, n):\n"
+    code += f"    if self.global_step == {step}: os.kill(os.getpid(), signal.{name})\n"
+    code += "    return step(self, batch, n)\nF.training_step = fatal\n"
+    return code + MAIN
+
+
+def test_killed_without_warning_and_continued(place, trained):
+    arguments = ("data", "--out", "killed", "--config", "c.yaml")
+    assert command(place, *arguments, code=broken_by("SIGKILL", 5)).returncode == -9
+    done = command(place, *arguments)
+    assert done.returncode == 0, done.stderr
+    for name in ("model.safetensors", "model.json"):
+        assert (place / "killed/best" / name).read_bytes() == (place / "run/best" / name).read_bytes()
+
+
+def test_ctrl_c_says_how_to_go_on(place):
+    done = command(place, "data", "--out", "stopped", "--config", "c.yaml", code=broken_by("SIGINT", 1))
+    assert done.returncode == 130 and "Traceback" not in done.stderr
+    assert "interrupted; to go on, run the same command again" in done.stderr
+
+
+def test_all_runs_of_one_number_of_tasks(place):
+    done = command(place, "data", "--all", "--train-tasks", "4", "--out", "all", "--config", "c.yaml", "--epochs", "1")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (place / "all").iterdir()) == [f"tasks-4-run-{i}" for i in range(5)]
+    assert done.stdout.count("trained, 1 epochs") == 5
+
+
+def test_the_list_of_runs(place):
+    done = command(place, "data", "--list")
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and len(rows) == 31
+    assert rows[6] == ["2", "0", "intra_blend,inter_blend", "2,3,4", "sink,source,smooth_intensity", "0,1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("nowhere", "--out", "x"), "nowhere"),
+        (("data",), "--out"),
+        (("data", "--out", "x", "--train-tasks", "0"), "1 to 4"),
+        (("data", "--out", "x", "--config", "none.yaml"), "none.yaml"),
+        (("data", "--out", "data"), "something else"),
+        (("data", "--out", "x", "--all", "--run", "1"), "--all"),
+        (("unfinished", "--out", "x"), "run the same command again"),
+        (("data", "--out", "x", "--device", "tpu"), "--help"),
+    ],
+)
+def test_refusals_are_one_line_and_status_two(place, arguments, part):
+    (place / "unfinished").mkdir(exist_ok=True)
+    done = command(place, *arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and part in done.stderr
+    assert not (place / "x").exists()
+
+
+def test_debug_shows_the_traceback(place):
+    assert "Traceback" in command(place, "nowhere", "--out", "x", "--debug").stderr
+
+
+def test_help_imports_nothing_heavy(place):
+    heavy = ["torch", "lightning", "matplotlib", "SimpleITK", "h5py", "numba", "scipy", "nibabel", "pydantic"]
+    done = command(place, "--help", code=BLOCK.format(names=heavy) + MAIN)
+    assert done.returncode == 0 and "--train-tasks" in done.stdout
+
+
+def test_only_the_fit_needs_lightning(place):
+    modules = [
+        "batches",
+        "calibrate",
+        "checkpoint",
+        "cli",
+        "config",
+        "folder",
+        "folds",
+        "live",
+        "panel",
+        "predict",
+        "rows",
+    ]
+    code = BLOCK.format(names=["lightning", "pytorch_lightning", "synthanom_builders"])
+    code += "".join(f"import synthanom.training.{name}\n" for name in modules)
+    done = command(place, code=code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_of_training_names_the_builders():
+    folder = Path(__file__).parents[1] / "synthanom" / "training"
+    assert [p.name for p in folder.glob("*.py") if "synthanom_builders" in p.read_text()] == []
