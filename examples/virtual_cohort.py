@@ -2,8 +2,8 @@
 
 The template is the 1 mm MNI152 (ICBM 2009a) T1 that nilearn's wheel holds, so that nothing is downloaded. Its subjects
 are virtual: the anatomy is real, the differences between subjects are simulated. The lesions are none of synthanom's
-tasks: soft-edged patches of fine texture whose mean matches the tissue that they replace, so that neither a
-threshold nor a detector trained on one kind of change finds them for free.
+tasks: soft-edged patches of texture whose mean matches the tissue that they replace and whose deviation matches the
+whole brain's, so that no threshold finds them: their intensities are those of healthy tissue.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Lesion:
     radius: tuple[float, float] = (3.0, 5.5)  # voxels
     softness: float = 1.2  # voxels over which the edge fades
     grain: tuple[float, float] = (0.7, 1.8)  # voxels: band of the texture's smoothing
-    contrast: float = 2.0  # the texture's deviation relative to the tissue's
+    contrast: float = 1.0  # the texture's deviation relative to the whole brain's
 
 
 def template() -> tuple[Volume, npt.NDArray[np.float64]]:
@@ -95,7 +95,7 @@ def with_lesion(
     low, high = k.grain
     noise = rng.standard_normal(GRID)
     texture = ndimage.gaussian_filter(noise, low) - ndimage.gaussian_filter(noise, high)
-    texture *= k.contrast * image[part].std() / texture[part].std()
+    texture *= k.contrast * image[brain].std() / texture[part].std()
     texture += image[part].mean() - texture[part].mean()
     out = (1 - weight) * image + weight * np.maximum(texture, 0.01)
     return np.where(brain, out, 0.0), part

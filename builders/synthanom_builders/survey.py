@@ -227,7 +227,8 @@ def _notes(usable: Sequence[Finding], settings: BuildSettings, pipeline: Pipelin
     used = next((words for name, words in scaling.items() if name in names), "none")
     rule = names["foreground"]["rule"]
     words = {"nonzero": "what is not 0, holes filled", "otsu": "above Otsu's threshold", "none": "the whole image"}
-    own = "" if settings.foreground in ("auto", *words) else f"masks {settings.foreground!r}; on new scans: "
+    by_mask = settings.foreground not in ("auto", *words)
+    own = f"masks {settings.foreground!r}; on new scans without a mask: " if by_mask else ""
     notes = [
         f"kind: {len(usable)} {first.kind}s of {first.channels} channel{'s' if first.channels > 1 else ''}",
         f"normalisation: {used}" + (" (the default for this kind)" if settings.normalise == "auto" else ""),

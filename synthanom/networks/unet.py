@@ -74,6 +74,9 @@ class UNet(nn.Module):
         )
         self.head = _convolution(dims)(width[0], out_channels, kernel_size=1, bias=False)
         self.apply(_initialise)
+        # A random head starts 25 times above the variance of a sparse label; shrinking it starves the features: four
+        # pictures were not learnt in 400 steps (0.95 of the variance left), from a zero head they were (0.10).
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, *S) -> (B, out_channels, *S).

@@ -99,7 +99,9 @@ def load_config(path: Path | None, shape: Sequence[int], overrides: Mapping[str,
     """
     given = {} if path is None else _read(path)
     given = {**given, **{k: v for k, v in (overrides or {}).items() if v is not None}}
-    return parse_config(_merged(paper_defaults(shape), given), origin=str(path or "configuration"))
+    config = parse_config(_merged(paper_defaults(shape), given), origin=str(path or "configuration"))
+    # a short run (--epochs 1) is validated once, at its end
+    return config.model_copy(update={"validate_every": min(config.validate_every, config.epochs)})
 
 
 def parse_config(content: dict[str, Any], *, origin: str = "configuration") -> TrainingConfig:
