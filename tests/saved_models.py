@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from lively import lively
 
 from synthanom.preprocess import Pipeline, default_pipeline
 from synthanom.training.checkpoint import ModelCard, build_detector, save_model, versions
@@ -45,5 +46,5 @@ def write_model(
         weights_sha256="0" * 64,
     ).model_copy(update=changes)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, detector.module, card)
+    save_model(folder, lively(detector.module), card)
     return folder

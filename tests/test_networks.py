@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lively import lively
 
 from synthanom.errors import SynthanomError
 from synthanom.networks.positions import channel_count, position_channels
@@ -62,6 +63,7 @@ def test_initialisation_and_head():
     network = UNet(dims=2, in_channels=3, base=16, resolutions=3)
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     assert all(not c.bias.any() for c in convolutions if c.bias is not None)
+    assert not network.head.weight.any(), "a random head starves the features"
     assert network.head.bias is None and network.head.kernel_size == (1, 1)
     deep = network.bottleneck[0][0].weight  # 32 -> 64 features: enough numbers to see the spread
     expected = np.sqrt(2 / (1 + 0.01**2) / (32 * 9))
@@ -71,7 +73,7 @@ def test_initialisation_and_head():
 @pytest.mark.parametrize("shape", [(12, 17), (33, 16), (12, 13, 18), (16, 8, 12)])
 def test_any_size_and_gradients_everywhere(shape):
     torch.manual_seed(0)
-    network = UNet(dims=len(shape), in_channels=2, base=4, resolutions=3)
+    network = lively(UNet(dims=len(shape), in_channels=2, base=4, resolutions=3))
     out = network(torch.randn(2, 2, *shape))
     assert out.shape == (2, 1, *shape)
     out.square().mean().backward()
@@ -81,7 +83,7 @@ def test_any_size_and_gradients_everywhere(shape):
 
 def test_padding_repeats_the_border_and_changes_nothing_where_none_is_needed():
     torch.manual_seed(0)
-    network = UNet(dims=2, in_channels=1, base=4, resolutions=3).eval()
+    network = lively(UNet(dims=2, in_channels=1, base=4, resolutions=3)).eval()
     x = torch.randn(1, 1, 14, 16)
     by_hand = torch.cat([x, x[:, :, -1:], x[:, :, -1:]], dim=2)
     with torch.inference_mode():

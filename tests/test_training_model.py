@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lively import lively
 
 from synthanom.errors import SynthanomError
 from synthanom.metrics import dice
@@ -44,7 +45,7 @@ def write_model(folder, seed=0, network=UNET, **changes):
         weights_sha256="0" * 64,
     ).model_copy(update=changes)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder, detector.module, card)
+    save_model(folder, lively(detector.module), card)
     return detector
 
 
