@@ -136,3 +136,14 @@ def test_every_public_name_is_there():
 def test_no_module_has_a_name_that_says_nothing():
     for path in [*(ROOT / "synthanom").rglob("*.py"), *(ROOT / "builders").rglob("*.py")]:
         assert path.stem not in {"utils", "helpers", "common", "core", "base", "types"}, path
+
+
+def test_kernel_faces_are_reached_by_attribute():
+    code = (
+        "import synthanom\n"
+        "print(all(map(callable, (synthanom.kernels.poisson.blend, synthanom.kernels.radial_warp.warp,\n"
+        "    synthanom.kernels.smooth_change.apply, synthanom.regions.Geometry, synthanom.regions.bend_factor,\n"
+        "    synthanom.labels.FlippedGaussian, synthanom.networks.positions.position_channels,\n"
+        "    synthanom.metrics.average_precision, synthanom.metrics.roc_auc))))"
+    )
+    assert run(code) == "True"
