@@ -1,15 +1,16 @@
 """What sink and source share: drawing a centre and a strength, warping the box."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from synthanom.arrays import ImageArray
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import radial_warp
 from synthanom.regions import Region, bend_factor, mean_boundary_distance, uniform_index
-from synthanom.tasks.abstract import AbstractParams
+from synthanom.sample import Sample
+from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
 
 SMALLEST_DISTANCE = 1.0  # voxels from the centre to the boundary on average; below it the strength is undefined
 PUSH_SHARE = (0.1, 0.9)  # of the largest push that the region allows
@@ -23,6 +24,46 @@ class DeformationParams(AbstractParams):
     centre: tuple[int, ...]  # image voxel that stays where it is
     factor: float  # strength f > 1
     order: int  # 3: cubic B-spline, 1: linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractDeformation(AbstractTask):
+    """Moves the picture along rays through a point; the tasks differ in the direction.
+
+    Attributes
+    ----------
+    push : (low, high) or None
+        Bounds, in voxels, of how far intensities are pushed at most ((0.5, 10) suits 256-pixel radiographs); None
+        draws strengths that ignore the region's size.
+    order : {3, 1}
+        Cubic B-spline or linear interpolation.
+    """
+
+    kind: ClassVar[str] = "deform"
+    donor: ClassVar[DonorKind] = "none"
+    params: ClassVar[type[AbstractParams]] = DeformationParams
+
+    push: tuple[float, float] | None = (0.5, 5.0)
+    order: int = 3
+
+    def __post_init__(self) -> None:
+        if self.push is not None and not (len(self.push) == 2 and 0 < self.push[0] <= self.push[1]):
+            raise SynthanomError(f"push must be None or (low, high) voxels with 0 < low <= high, got {self.push}")
+        if self.order not in (1, 3):
+            raise SynthanomError(f"order must be 3 (cubic) or 1 (linear), got {self.order}")
+
+    def sample_params(
+        self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None
+    ) -> DeformationParams:
+        """Draw the centre and the strength."""
+        del sample, donor
+        return draw_deformation(rng, region, self.push, self.order)
+
+    @staticmethod
+    def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
+        """The region: bool (*box)."""
+        del before, after, params
+        return region.mask
 
 
 def draw_deformation(
@@ -84,16 +125,3 @@ def deform(
     pull = (params.centre, params.factor)
     box = (region.corner, region.mask)
     return radial_warp.warp_box(image, region.geometry, pull, box, direction, params.order)
-
-
-def check_settings(push: tuple[float, float] | None, order: int) -> None:
-    """Raise unless the settings of a deformation make sense.
-
-    Raises
-    ------
-    SynthanomError
-    """
-    if push is not None and not (len(push) == 2 and 0 < push[0] <= push[1]):
-        raise SynthanomError(f"push must be None or (low, high) voxels with 0 < low <= high, got {push}")
-    if order not in (1, 3):
-        raise SynthanomError(f"order must be 3 (cubic) or 1 (linear), got {order}")

@@ -1,7 +1,8 @@
 """What the two blending tasks share: drawing a patch of a donor, blending it in, finding what it touched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import affine_patch, poisson
 from synthanom.regions import PROPOSALS, Region, rotation
 from synthanom.sample import Sample
-from synthanom.tasks.abstract import AbstractParams, clip_inner, limits_of
+from synthanom.tasks.abstract import AbstractParams, AbstractTask, clip_inner, limits_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,59 +42,78 @@ class PatchSettings:
             )
 
 
-def draw_blend(
-    rng: np.random.Generator, sample: Sample, region: Region, donor: Sample, settings: "BlendSettings"
-) -> BlendParams:
-    """Draw where in the donor the patch is taken and how it is turned and scaled.
+@dataclass(frozen=True, kw_only=True)
+class AbstractBlend(AbstractTask):
+    """Poisson blending of a donor's patch; the tasks differ in whose patch it is.
 
-    Raises
-    ------
-    SynthanomError
-        If the donor has other axes or channels than the sample.
-    UnsuitableRegion
-        If the region's box has no inner voxel.
+    Attributes
+    ----------
+    mixed : bool
+        Keep, per axis and channel, the target's gradient where it is at least as large as the donor's.
+    join_threshold : float
+        Voxels of the box changed by more (mean over channels, image intensity units) join the region.
+    patch : PatchSettings
+        Rotation and scale of the patch.
     """
+
+    kind: ClassVar[str] = "blend"
+    params: ClassVar[type[AbstractParams]] = BlendParams
+
+    mixed: bool = True
+    join_threshold: float = 0.001
+    patch: PatchSettings = field(default_factory=PatchSettings)
+
+    def sample_params(
+        self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None
+    ) -> BlendParams:
+        """Draw where in the donor the patch is taken and how it is turned and scaled.
+
+        Raises
+        ------
+        SynthanomError
+            If there is no donor, or it has other axes or channels than the sample.
+        UnsuitableRegion
+            If the region's box has no inner voxel.
+        """
+        if donor is None:
+            raise SynthanomError(f"{self.name} needs a donor, got None; pass donors=, a sequence of Samples")
+        _check_donor(sample, donor)
+        if min(region.size) < 3:
+            raise UnsuitableRegion(f"blending needs a box with inner voxels, got size {region.size}")
+        matrix = _draw_matrix(rng, region.size, donor.shape, self.patch)
+        offset = _draw_offset(rng, region.size, donor, matrix)
+        return BlendParams(
+            matrix=tuple(tuple(row) for row in matrix.tolist()),
+            offset=tuple(offset.tolist()),
+            donor_limits=limits_of(donor),
+            limits=limits_of(sample),
+            mixed=self.mixed,
+            join_threshold=self.join_threshold,
+        )
+
+    @staticmethod
+    def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
+        """The region's box with the patch blended in, clipped to the sample's range: float32 (C, *box)."""
+        if donor is None:
+            raise SynthanomError("blending needs the donor that the parameters were drawn with, got None")
+        patch = affine_patch.sample(donor.image, params.matrix, params.offset, region.size, params.donor_limits)
+        out = poisson.blend_box(image[(slice(None), *region.slices)], patch, region.mask, mixed=params.mixed)
+        return clip_inner(out, params.limits)
+
+    @staticmethod
+    def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
+        """The region and every voxel of its box that blending changed by more than the threshold: bool (*box)."""
+        change = np.abs(after.astype(np.float64) - before).mean(axis=0)
+        return np.asarray(region.mask | (change > params.join_threshold))
+
+
+def _check_donor(sample: Sample, donor: Sample) -> None:
+    """Raise unless the donor has the sample's channels and number of axes."""
     if donor.image.ndim != sample.image.ndim or donor.image.shape[0] != sample.image.shape[0]:
         raise SynthanomError(
             f"donor {donor.id} must have {sample.image.shape[0]} channels and {sample.image.ndim - 1} spatial axes "
             f"as {sample.id} has, got image shape {donor.image.shape}"
         )
-    if min(region.size) < 3:
-        raise UnsuitableRegion(f"blending needs a box with inner voxels, got size {region.size}")
-    matrix = _draw_matrix(rng, region.size, donor.shape, settings.patch)
-    offset = _draw_offset(rng, region.size, donor, matrix)
-    return BlendParams(
-        matrix=tuple(tuple(row) for row in matrix.tolist()),
-        offset=tuple(offset.tolist()),
-        donor_limits=limits_of(donor),
-        limits=limits_of(sample),
-        mixed=settings.mixed,
-        join_threshold=settings.join_threshold,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlendSettings:
-    """The settings that both blending tasks hand to `draw_blend`."""
-
-    mixed: bool
-    join_threshold: float
-    patch: PatchSettings
-
-
-def blend(image: ImageArray, region: Region, params: BlendParams, donor: Sample | None) -> ImageArray:
-    """The region's box with the donor's patch blended in, clipped: float32 (C, *box)."""
-    if donor is None:
-        raise SynthanomError("blending needs the donor that the parameters were drawn with, got None")
-    patch = affine_patch.sample(donor.image, params.matrix, params.offset, region.size, params.donor_limits)
-    out = poisson.blend_box(image[(slice(None), *region.slices)], patch, region.mask, mixed=params.mixed)
-    return clip_inner(out, params.limits)
-
-
-def joined(before: ImageArray, after: ImageArray, region: Region, params: BlendParams) -> MaskArray:
-    """The region and every voxel of its box that blending changed by more than the threshold: bool (*box)."""
-    change = np.abs(after.astype(np.float64) - before).mean(axis=0)
-    return np.asarray(region.mask | (change > params.join_threshold))
 
 
 def _draw_matrix(

@@ -1,30 +1,15 @@
 """Poisson blending: the donor is another subject of the same data set."""
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-
-from synthanom.arrays import ImageArray, MaskArray
-from synthanom.errors import SynthanomError
-from synthanom.regions import Region
-from synthanom.sample import Sample
-from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
-from synthanom.tasks.donor_patch import BlendParams, BlendSettings, PatchSettings, blend, draw_blend, joined
+from synthanom.tasks.abstract import DonorKind
+from synthanom.tasks.donor_patch import AbstractBlend
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntraBlend(AbstractTask):
-    """Blends in a patch of another subject of the same data set.
-
-    Attributes
-    ----------
-    mixed : bool
-        Keep, per axis and channel, the target's gradient where it is at least as large as the donor's.
-    join_threshold : float
-        Voxels of the box changed by more (mean over channels, image intensity units) join the region.
-    patch : PatchSettings
-        Rotation and scale of the patch.
+class IntraBlend(AbstractBlend):
+    """Blends in a patch of another subject of the same data set. Settings: `AbstractBlend`.
 
     References
     ----------
@@ -33,31 +18,4 @@ class IntraBlend(AbstractTask):
     """
 
     name: ClassVar[str] = "intra_blend"
-    kind: ClassVar[str] = "blend"
     donor: ClassVar[DonorKind] = "other_subject"
-    params: ClassVar[type[AbstractParams]] = BlendParams
-
-    mixed: bool = True
-    join_threshold: float = 0.001
-    patch: PatchSettings = field(default_factory=PatchSettings)
-
-    def sample_params(
-        self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None
-    ) -> BlendParams:
-        """Draw the patch of `donor` that goes into the region's box."""
-        if donor is None:
-            raise SynthanomError(
-                "intra_blend needs a donor, got None; pass donors=, a sequence of Samples that holds another subject"
-            )
-        settings = BlendSettings(mixed=self.mixed, join_threshold=self.join_threshold, patch=self.patch)
-        return draw_blend(rng, sample, region, donor, settings)
-
-    @staticmethod
-    def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
-        """The region's box with the patch blended in, clipped to the sample's range: float32 (C, *box)."""
-        return blend(image, region, params, donor)
-
-    @staticmethod
-    def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
-        """The region and what blending changed noticeably around it: bool (*box)."""
-        return joined(before, after, region, params)
