@@ -16,16 +16,16 @@ from synthanom.textures import SET_NAME, TextureDonors
 
 OWN_SET = "own"  # the donor set's name in recipes where donors are rows of the same data set
 TEXTURES_PER_FOLD = 32
-KEPT = 16  # donors kept decompressed
+LARGEST_TEXTURE = {2: 256, 3: 64}  # voxels a side: 64^3 takes 0.06 s to make, 160 x 224 x 160 took 1.7 s
+KEPT_BYTES = 128 * 2**20  # of donors kept decompressed, per fold and task
 
 
 @dataclass(frozen=True, eq=False)
 class HealthyRows(Sequence[Sample]):
-    """Some healthy rows of a data set as a sequence of Samples, the last few read kept in memory."""
+    """Some healthy rows of a data set as a sequence of Samples, read when asked for."""
 
     data: DataSet
     indices: tuple[int, ...]
-    _kept: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -37,21 +37,44 @@ class HealthyRows(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self.indices)))]
-        row = self.indices[index]
-        sample = self._kept.pop(row, None)
+        return self.data.healthy(self.indices[index])
+
+
+@dataclass(frozen=True, eq=False)
+class RecentlyUsed(Sequence[Sample]):
+    """A sequence of Samples, the last few of which are kept instead of being read or made again."""
+
+    samples: Sequence[Sample]
+    _kept: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self.samples)))]
+        sample = self._kept.pop(index, None)
         if sample is None:
-            sample = self.data.healthy(row)
-        self._kept[row] = sample
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+            sample = self.samples[index]
+        self._kept[index] = sample
+        held = sum(kept.image.nbytes for kept in self._kept.values())
+        while held > KEPT_BYTES and len(self._kept) > 1:
+            held -= self._kept.popitem(last=False)[1].image.nbytes
         return sample
 
 
 def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> dict[str, Any]:
-    """What a data set's configuration stores under "donors" when `inter_blend` borrows from procedural textures."""
+    """What a data set's configuration stores under "donors" when `inter_blend` borrows from procedural textures.
+
+    Textures are no larger than they need to be: a patch that wants more is taken at a finer scale.
+    """
     return {
         "kind": SET_NAME,
-        "shape": list(shape),
+        "shape": [min(side, LARGEST_TEXTURE[len(shape)]) for side in shape],
         "channels": channels,
         "deviation": deviation,
         "per_fold": TEXTURES_PER_FOLD,
@@ -96,7 +119,7 @@ def _external(fold: int, donors: Mapping[str, Any], external: DataSet | None) ->
             start=fold * per_fold,
         )
         names = tuple(f"texture-{textures.start + i}" for i in range(per_fold))
-        return DonorSet(name=SET_NAME, samples=textures, ids=names, subjects=names)
+        return DonorSet(name=SET_NAME, samples=RecentlyUsed(textures), ids=names, subjects=names)
     if external is None:
         raise SynthanomError(f"inter_blend borrows from data set {donors['name']!r}, which is not given; pass --donors")
     folds = donors["folds"]
@@ -107,7 +130,7 @@ def _external(fold: int, donors: Mapping[str, Any], external: DataSet | None) ->
 def _rows(data: DataSet, rows: Sequence[int], name: str) -> DonorSet:
     return DonorSet(
         name=name,
-        samples=HealthyRows(data, tuple(rows)),
+        samples=RecentlyUsed(HealthyRows(data, tuple(rows))),
         ids=tuple(data.healthy_ids[i] for i in rows),
         subjects=tuple(data.healthy_subjects[i] for i in rows),
     )

@@ -100,4 +100,4 @@ def test_unnormalised_images_warn_and_name_the_remedy(factor):
 def test_normalised_images_do_not_warn():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Sample.from_array(field((20, 20)))
+        assert Sample.from_array(field((20, 20))).unusual_scale() is None
