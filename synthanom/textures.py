@@ -67,5 +67,6 @@ def texture(rng: np.random.Generator, shape: Sequence[int]) -> FloatArray:
     total = np.zeros(tuple(shape))
     for sigma in OCTAVES:
         layer = ndimage.gaussian_filter(rng.standard_normal(tuple(shape)), sigma, mode="wrap")
-        total += rng.random() * layer / layer.std()
+        # coarser is stronger, as in anatomy: with equal weights the finest scale's gradients drown the others
+        total += rng.random() * sigma * layer / layer.std()
     return np.asarray((total - total.mean()) / total.std())
