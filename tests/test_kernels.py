@@ -181,8 +181,9 @@ def test_warp_survives_a_centre_on_the_surface_and_rays_along_a_face(kind, size)
             np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
-def test_warp_cuts_shapes_that_leave_the_image():
-    g = Geometry("ellipsoid", (14, 14), np.eye(2), (1.0, 18.0))
+@pytest.mark.parametrize("size", [14, 90])  # a sink samples beyond the image, up to the shape's surface
+def test_warp_cuts_shapes_that_leave_the_image(size):
+    g = Geometry("ellipsoid", (size, size), np.eye(2), (1.0, 18.0))
     image = field((20, 20))
     out = radial_warp.warp(image, g, (1, 18), 3.0, direction="sink")
     flat = (g.kind, g.size, g.matrix, g.position)

@@ -9,7 +9,6 @@ doi:10.1109/78.193221.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from synthanom.arrays import FloatArray, ImageArray
 
@@ -25,6 +24,7 @@ class SplineCrop:
     Attributes
     ----------
     coefficients : ndarray of shape (C, Z, Y, X), float32
+        Valid from `MARGIN` voxels inside the crop's faces.
     origin : ndarray of shape (3,), float64
         Image coordinate of the first coefficient.
     """
@@ -43,21 +43,15 @@ def crop(image: ImageArray, low: FloatArray, high: FloatArray, *, order: int = 3
     order : {3, 1}
         Cubic coefficients, or the values themselves for linear interpolation.
     """
-    from synthanom.kernels.cubic_spline.cpu import prefilter
+    from synthanom.kernels.cubic_spline.cpu import copy_clamped, prefilter
 
     margin = SUPPORT + (MARGIN if order == 3 else 0)
-    taken = [_clamped(low[a], high[a], margin, image.shape[1 + a]) for a in range(3)]
-    iz, iy, ix = (indices for _, indices in taken)
-    values = np.ascontiguousarray(image[:, iz[:, None, None], iy[:, None], ix], dtype=np.float32)
+    start = np.floor(low).astype(np.int64) - margin
+    size = np.ceil(high).astype(np.int64) + margin + 1 - start
+    flat = np.array(image.shape[1:]) == 1  # a flat axis stays flat
+    start[flat], size[flat] = 0, 1
+    values = np.empty((image.shape[0], *size.tolist()), dtype=np.float32)
+    copy_clamped(image, start, values)
     if order == 3:
-        prefilter(values)
-    return SplineCrop(coefficients=values, origin=np.array([float(start) for start, _ in taken]))
-
-
-def _clamped(low: float, high: float, margin: int, side: int) -> tuple[int, npt.NDArray[np.intp]]:
-    """First coordinate and border-clamped indices of the voxels needed along one axis; a flat axis stays flat."""
-    if side == 1:
-        return 0, np.zeros(1, dtype=np.intp)
-    start = int(np.floor(low)) - margin
-    stop = int(np.ceil(high)) + margin + 1
-    return start, np.clip(np.arange(start, stop), 0, side - 1)
+        prefilter(values, MARGIN)
+    return SplineCrop(coefficients=values, origin=start.astype(np.float64))

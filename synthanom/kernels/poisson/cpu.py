@@ -57,30 +57,56 @@ def transform(values: ImageArray, sines: ImageArray, axis: int) -> ImageArray:
     if axis == 0:
         product(sines, values.reshape(nz, ny * nx), out.reshape(nz, ny * nx))
     elif axis == 1:
-        for plane, result in zip(values, out, strict=True):
-            product(sines, plane, result)
+        plane_products(sines, values, out)
     else:
         product(values.reshape(nz * ny, nx), sines, out.reshape(nz * ny, nx))
     return out
 
 
 @njit(nogil=True, cache=True)
+def plane_products(a: Any, b: Any, out: Any) -> None:
+    """out[z] = a @ b[z] for every plane."""
+    for z in range(b.shape[0]):
+        product(a, b[z], out[z])
+
+
+@njit(nogil=True, cache=True)
 def product(a: Any, b: Any, out: Any) -> None:
-    """out = a @ b in float32; every element is summed over k in ascending order, whatever the machine."""
+    """out = a @ b in float32; every element is summed over k in ascending order, whatever the machine.
+
+    Four rows of `out` at a time, so that a row of `b` is loaded once for all of them.
+    """
     n, depth = a.shape
     m = b.shape[1]
-    line = np.empty(TILE, np.float32)
+    lines = np.empty((4, TILE), np.float32)
     for start in range(0, m, TILE):
         width = min(TILE, m - start)
-        for i in range(n):
-            for j in range(width):
-                line[j] = np.float32(0)
+        whole = n - n % 4
+        for i in range(0, whole, 4):
+            lines[:] = np.float32(0)
             for k in range(depth):
-                factor = a[i, k]
+                _add_four(lines, a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k], b[k, start : start + width])
+            for r in range(4):
                 for j in range(width):
-                    line[j] += factor * b[k, start + j]
+                    out[i + r, start + j] = lines[r, j]
+        for i in range(whole, n):
+            lines[0] = np.float32(0)
+            for k in range(depth):
+                for j in range(width):
+                    lines[0, j] += a[i, k] * b[k, start + j]
             for j in range(width):
-                out[i, start + j] = line[j]
+                out[i, start + j] = lines[0, j]
+
+
+@njit(nogil=True, cache=True)
+def _add_four(lines: Any, f0: Any, f1: Any, f2: Any, f3: Any, row: Any) -> None:
+    """Add multiples of a row to four lines."""
+    for j in range(row.shape[0]):
+        v = row[j]
+        lines[0, j] += f0 * v
+        lines[1, j] += f1 * v
+        lines[2, j] += f2 * v
+        lines[3, j] += f3 * v
 
 
 @njit(nogil=True, cache=True)

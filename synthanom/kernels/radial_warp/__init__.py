@@ -105,9 +105,11 @@ def warp_box(
     dims = mask.ndim
     volume = to_volume(np.ascontiguousarray(image, dtype=np.float32), dims)
     out = np.ascontiguousarray(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32)
-    # every sampling point lies between the centre and a voxel of the region
-    low = [min(float(a), c) for a, c in zip(corner, centre, strict=True)]
-    high = [max(float(a + n - 1), c) for a, n, c in zip(corner, mask.shape, centre, strict=True)]
+    # every sampling point lies within the shape, which may reach beyond the image where the box is cut
+    reach = region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix)
+    ends = np.asarray(corner) + np.asarray(mask.shape) - 1
+    low = np.minimum.reduce([np.asarray(geometry.position) - reach, np.asarray(centre), np.asarray(corner)])
+    high = np.maximum.reduce([np.asarray(geometry.position) + reach, np.asarray(centre), ends])
     spline = cubic_spline.crop(volume, pad_triple(low, 0.0), pad_triple(high, 0.0), order=order)
     warp_region(
         to_volume(out, dims),
