@@ -373,7 +373,17 @@ def bend_factor(region: MaskArray, centre: Sequence[float], push: float) -> floa
     SynthanomError
         If the push is not in that range.
     """
-    e = mean_boundary_distance(region, centre)
+    return deformation_strength(mean_boundary_distance(region, centre), push)
+
+
+def deformation_strength(e: float, push: float) -> float:
+    """`bend_factor` for a region whose inner boundary lies `e` voxels from the centre on average.
+
+    Raises
+    ------
+    SynthanomError
+        If the push is not in the range that `e` allows.
+    """
     a, b = e / 2 - push / np.sqrt(2), e / 2 + push / np.sqrt(2)
     if not (push > 0 and a > 0):
         raise SynthanomError(f"push must lie between 0 and {e / np.sqrt(2):.4g} voxels for this region, got {push}")

@@ -8,7 +8,7 @@ import numpy as np
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import radial_warp
-from synthanom.regions import Region, bend_factor, mean_boundary_distance, uniform_index
+from synthanom.regions import Region, deformation_strength, mean_boundary_distance, uniform_index
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
 
@@ -91,7 +91,7 @@ def draw_deformation(
         distance = mean_boundary_distance(region.mask, centre)
         if distance < SMALLEST_DISTANCE:
             raise UnsuitableRegion(f"a deformation needs its boundary at least 1 voxel away, got {distance:.3g}")
-        factor = bend_factor(region.mask, centre, push_distance(distance, push, u))
+        factor = deformation_strength(distance, push_distance(distance, push, u))
     return DeformationParams(
         centre=tuple(c + v for c, v in zip(region.corner, centre, strict=True)), factor=factor, order=order
     )

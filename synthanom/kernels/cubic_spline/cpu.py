@@ -117,21 +117,30 @@ def weights(position: float, size: int, order: int, out: Any) -> int:
 
 
 @njit(nogil=True, cache=True)
-def gather(coefficients: Any, channel: int, first: Any, taps: Any, w: Any) -> float:
-    """Weighted sum of the coefficients under the taps; `first` (3,) indices, `taps` (3,) counts, `w` (3, 4) weights."""
-    x = first[2]
+def gather(coefficients: Any, channel: int, first: Any, taps: Any, w: Any) -> Any:
+    """Weighted sum of the coefficients under the taps; `first` (3,) indices, `taps` (3,) counts, `w` (3, 4) weights.
+
+    Indexed directly: taking a row or plane as an array of its own costs more than its arithmetic.
+    """
+    z, y, x = first[0], first[1], first[2]
     w0, w1, w2, w3 = w[2, 0], w[2, 1], w[2, 2], w[2, 3]
     total = 0.0
+    if taps[2] == 4:
+        for a in range(taps[0]):
+            plane = 0.0
+            for b in range(4):
+                plane += w[1, b] * (
+                    w0 * coefficients[channel, z + a, y + b, x]
+                    + w1 * coefficients[channel, z + a, y + b, x + 1]
+                    + w2 * coefficients[channel, z + a, y + b, x + 2]
+                    + w3 * coefficients[channel, z + a, y + b, x + 3]
+                )
+            total += w[0, a] * plane
+        return total
     for a in range(taps[0]):
-        plane = 0.0
-        for b in range(taps[1]):
-            line = coefficients[channel, first[0] + a, first[1] + b]
-            if taps[2] == 4:  # written out: a loop of four costs twice as much
-                row = w0 * line[x] + w1 * line[x + 1] + w2 * line[x + 2] + w3 * line[x + 3]
-            else:
-                row = w0 * line[x] + w1 * line[x + 1]
-            plane += w[1, b] * row
-        total += w[0, a] * plane
+        for b in range(2):
+            row = w0 * coefficients[channel, z + a, y + b, x] + w1 * coefficients[channel, z + a, y + b, x + 1]
+            total += w[0, a] * w[1, b] * row
     return total
 
 

@@ -10,22 +10,21 @@ from synthanom.kernels.cubic_spline.cpu import gather, tap_counts, weights
 
 
 @njit(nogil=True, cache=True)
-def surface_distance(o: Any, w: Any, half: Any, ellipsoid: bool) -> Any:
-    """t > 0 such that o + t w lies on the surface, or 0 where rounding leaves none; w is not all zero."""
+def surface_distance(o: Any, w: Any, ellipsoid: bool) -> Any:
+    """t > 0 such that o + t w lies on the surface, or 0 where rounding leaves none; w is not all zero.
+
+    In coordinates divided by the half widths, where the shape is the unit ball or the cube of side 2.
+    """
     if ellipsoid:
-        a = 0.0
-        b = 0.0
-        k = -1.0
-        for i in range(3):
-            a += (w[i] / half[i]) ** 2
-            b += o[i] * w[i] / half[i] ** 2
-            k += (o[i] / half[i]) ** 2
+        a = w[0] * w[0] + w[1] * w[1] + w[2] * w[2]
+        b = o[0] * w[0] + o[1] * w[1] + o[2] * w[2]
+        k = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - 1.0
         return (-b + math.sqrt(max(b * b - a * k, 0.0))) / a
     t = np.inf
     for i in range(3):
         # an axis along which the ray does not move never limits it; dividing by it gave NaN
         if w[i] != 0.0:
-            t = min(t, (math.copysign(half[i], w[i]) - o[i]) / w[i])
+            t = min(t, (math.copysign(1.0, w[i]) - o[i]) / w[i])
     return t
 
 
@@ -55,7 +54,14 @@ def warp_region(
 ) -> None:
     """Write the warped values of the voxels in `mask` (Z, Y, X) into `out` (C, Z, Y, X)."""
     channels, nz, ny, nx = out.shape
-    o = inverse @ (centre - position)
+    scaled = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            scaled[i, j] = inverse[i, j] / half[i]
+    o = np.zeros(3)
+    for i in range(3):
+        for j in range(3):
+            o[i] += scaled[i, j] * (centre[j] - position[j])
     p = np.empty(3)
     w = np.empty(3)
     first = np.empty(3, np.int64)
@@ -73,8 +79,8 @@ def warp_region(
                 if p[0] == 0.0 and p[1] == 0.0 and p[2] == 0.0:
                     continue  # the centre stays
                 for i in range(3):
-                    w[i] = inverse[i, 0] * p[0] + inverse[i, 1] * p[1] + inverse[i, 2] * p[2]
-                t = surface_distance(o, w, half, ellipsoid)
+                    w[i] = scaled[i, 0] * p[0] + scaled[i, 1] * p[1] + scaled[i, 2] * p[2]
+                t = surface_distance(o, w, ellipsoid)
                 # written naively, rays along a face or a centre on the surface gave u above 1 or NaN
                 u = 1.0 if t <= 0.0 else min(1.0 / t, 1.0)
                 s = stretch(u, factor, sink)
