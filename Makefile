@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench-start
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -36,6 +36,10 @@ tests: $(READY)
 coverage: tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
 	$(BIN)/python -m coverage report --fail-under=95 --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels.py,synthanom/synthesis.py,synthanom/recipe.py,synthanom/regions.py,synthanom/shards/*"
+
+# minutes; alone on the machine, or the figures mean little
+bench: $(READY)
+	$(BIN)/python benchmarks/synthesis.py --write
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/start.py

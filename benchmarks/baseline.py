@@ -1,0 +1,188 @@
+"""The five tasks and the label as a good user of scipy and scikit-image would write them, without our kernels.
+
+Only the drawn numbers are taken from a recipe: shapes, centres, strengths, where a patch lies in its donor. Everything
+else is computed here, vectorised, and boxed where that is one line; the label is computed on the whole volume.
+
+References
+----------
+Baugh et al., "Many tasks make light work", MICCAI 2023, doi:10.1007/978-3-031-43907-0_16.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import fft, ndimage
+from skimage.morphology import reconstruction
+
+from synthanom.arrays import box_slices
+from synthanom.recipe import Anomaly, Recipe
+from synthanom.regions import Geometry
+from synthanom.sample import Sample
+
+SIGMA = 0.2  # intensity units, of the label
+SPLINE_MARGIN = 14  # voxels around what is sampled: beyond it the filter's memory is under 1e-7
+
+
+def make(sample: Sample, recipe: Recipe, donors: Sequence[Sample | None]) -> tuple[np.ndarray, np.ndarray]:
+    """The picture and the label of a recipe: float32 (C, *S) and (*S)."""
+    image = sample.image.copy()
+    touched = np.zeros(sample.shape, dtype=bool)
+    for anomaly, donor in zip(recipe.anomalies, donors, strict=True):
+        box = box_slices(anomaly.region.corner, anomaly.region.size)
+        mask = shape_mask(anomaly.region.geometry, anomaly.region.corner, anomaly.region.size)
+        before = image[(slice(None), *box)]
+        after = change(image, mask, anomaly, donor)
+        touched[box] |= mask
+        if donor is not None:
+            touched[box] |= np.abs(after - before).mean(axis=0) > anomaly.params.join_threshold
+        image[(slice(None), *box)] = after
+    return image, label(sample.image, image, touched)
+
+
+def change(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample | None) -> np.ndarray:
+    """The anomaly's box afterwards: float32 (C, *box)."""
+    if donor is not None:
+        return blend(image, mask, anomaly, donor)
+    if anomaly.task == "smooth_intensity":
+        return brighten(image, mask, anomaly)
+    return deform(image, mask, anomaly)
+
+
+def shape_mask(shape: Geometry, corner: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """The voxels of a box that lie in the shape: bool (*box)."""
+    axes = np.ogrid[box_slices(corner, size)]
+    inverse = np.linalg.inv(shape.matrix)
+    centred = [axis - p for axis, p in zip(axes, shape.position, strict=True)]
+    half = np.array(shape.size) / 2
+    own = [sum(m * x for m, x in zip(row, centred, strict=True)) for row in inverse / half[:, None]]
+    if shape.kind == "ellipsoid":
+        return sum(o**2 for o in own) <= 1
+    return np.logical_and.reduce([np.abs(o) <= 1 for o in own])
+
+
+def blend(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample) -> np.ndarray:
+    """Poisson blending of the donor's patch."""
+    params = anomaly.params
+    target = image[(slice(None), *anomaly.region.slices)]
+    inner = (slice(1, -1),) * mask.ndim
+    inside = np.zeros_like(mask)
+    inside[inner] = mask[inner]
+    out = target.copy()
+    for c in range(out.shape[0]):
+        patch = donor_patch(donor.image[c], np.array(params.matrix), np.array(params.offset), mask.shape)
+        patch = np.clip(patch, params.donor_limits[0][c], params.donor_limits[1][c])
+        wanted = divergence(target[c], patch, inside, params.mixed)
+        change_of_laplacian = (wanted - divergence(target[c], target[c], inside, False))[inner]
+        out[c][inner] = np.clip(
+            target[c][inner] + solve_poisson(change_of_laplacian), params.limits[0][c], params.limits[1][c]
+        )
+    return out
+
+
+def donor_patch(donor: np.ndarray, matrix: np.ndarray, offset: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The donor at matrix @ q + offset for every voxel q of the box."""
+    far = matrix * (np.array(size) - 1)[None, :]
+    low, high = offset + np.minimum(far, 0).sum(axis=1), offset + np.maximum(far, 0).sum(axis=1)
+    part, origin = crop(donor, low, high)
+    return ndimage.affine_transform(part, matrix, offset - origin, tuple(size), order=3, mode="nearest")
+
+
+def crop(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of an image that a cubic spline needs for points within [low, high], and its first voxel."""
+    last = np.array(values.shape) - 1
+    start = np.clip(np.floor(low).astype(int) - SPLINE_MARGIN, 0, last)
+    stop = np.clip(np.ceil(high).astype(int) + SPLINE_MARGIN, 0, last) + 1
+    return values[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))], start
+
+
+def divergence(target: np.ndarray, donor: np.ndarray, inside: np.ndarray, mixed: bool) -> np.ndarray:
+    """Divergence of the guidance field: the donor's forward differences inside, the target's elsewhere."""
+    out = np.zeros_like(target)
+    for axis in range(target.ndim):
+        lower = tuple(slice(None, -1) if a == axis else slice(None) for a in range(target.ndim))
+        upper = tuple(slice(1, None) if a == axis else slice(None) for a in range(target.ndim))
+        own, other = np.diff(target, axis=axis), np.diff(donor, axis=axis)
+        take = inside[lower] & (np.abs(own) < np.abs(other)) if mixed else inside[lower]
+        field = np.where(take, other, own)
+        out[lower] += field
+        out[upper] -= field
+    return out
+
+
+def solve_poisson(laplacian: np.ndarray) -> np.ndarray:
+    """f with this Laplacian and 0 all around, by the type-1 sine transform."""
+    spectrum = fft.dstn(laplacian, type=1)
+    symbol = np.zeros((1,) * laplacian.ndim, dtype=laplacian.dtype)
+    for axis, n in enumerate(laplacian.shape):
+        eigenvalues = 2 * np.cos(np.pi * np.arange(1, n + 1) / (n + 1)) - 2
+        symbol = symbol + eigenvalues.astype(laplacian.dtype).reshape(
+            [-1 if a == axis else 1 for a in range(laplacian.ndim)]
+        )
+    return fft.idstn(spectrum / symbol, type=1)
+
+
+def deform(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray:
+    """Sink or source: cubic interpolation along the rays through the centre."""
+    corner = np.array(anomaly.region.corner)
+    centre = np.array(anomaly.params.centre, dtype=np.float64)
+    away = np.argwhere(mask) + (corner - centre)
+    u = relative_distance(anomaly.region.geometry, centre, away)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if anomaly.task == "sink":
+            stretch = np.where(u > 0, (1 - (1 - u) ** anomaly.params.factor) / u, 1)
+        else:
+            stretch = u ** (anomaly.params.factor - 1)
+    points = centre + away * stretch[:, None]
+    out = image[(slice(None), *anomaly.region.slices)].copy()
+    for channel, values in zip(out, image, strict=True):
+        part, origin = crop(values, points.min(axis=0), points.max(axis=0))
+        channel[mask] = ndimage.map_coordinates(
+            part, (points - origin).T, order=anomaly.params.order, mode="nearest", output=np.float32
+        )
+    return out
+
+
+def relative_distance(shape: Geometry, centre: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """|p - c| as a share of the distance from c along p - c to the shape's surface, for N offsets p - c: (N,)."""
+    half = np.array(shape.size) / 2
+    inverse = np.linalg.inv(shape.matrix)
+    o = inverse @ (centre - shape.position) / half
+    w = away @ inverse.T / half
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if shape.kind == "ellipsoid":
+            a, b, k = (w * w).sum(axis=1), w @ o, o @ o - 1
+            t = (-b + np.sqrt(np.maximum(b * b - a * k, 0))) / a
+        else:
+            t = np.where(w != 0, (np.sign(w) - o) / w, np.inf).min(axis=1)
+        u = np.where(t > 0, np.minimum(1 / t, 1), 1)
+    u[~away.any(axis=1)] = 0
+    return u
+
+
+def brighten(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray:
+    """A change that fades in from the edge, clipped to the sample's range."""
+    params = anomaly.params
+    values = image[(slice(None), *anomaly.region.slices)]
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[(slice(1, -1),) * mask.ndim]
+    strength = np.minimum(depth / params.ramp, 1).astype(np.float32)
+    per_channel = (-1, *(1,) * mask.ndim)
+    offset, low, high = (np.array(v, np.float32).reshape(per_channel) for v in (params.change, *params.limits))
+    return np.where(mask, np.clip(values + offset * strength, low, high), values)
+
+
+def label(before: np.ndarray, after: np.ndarray, touched: np.ndarray) -> np.ndarray:
+    """The soft label of the whole volume, every component closed and its holes filled."""
+    difference = np.abs(after - before).mean(axis=0) * touched
+    out = 1 - np.exp(-(difference**2) / (2 * SIGMA**2))
+    element = sum((x**2 for x in np.ogrid[(slice(-1, 2),) * touched.ndim]), np.zeros((1,) * touched.ndim)) <= 2
+    pointwise = out.copy()
+    components, _ = ndimage.label(touched)
+    for number, box in enumerate(ndimage.find_objects(components), start=1):
+        if min(s.stop - s.start for s in box) < 3:
+            continue
+        own = np.where(components[box] == number, pointwise[box], 0)
+        closed = ndimage.grey_closing(own, footprint=element)
+        seed = closed.copy()
+        seed[(slice(1, -1),) * seed.ndim] = closed.max()
+        out[box] = np.maximum(out[box], reconstruction(seed, closed, method="erosion", footprint=element))
+    return out
