@@ -3,13 +3,12 @@
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import cases
 
 LIBRARIES = ("numpy", "scipy", "scikit-image", "numba")
-HEAD = """# Speed
-
-Written by `make bench`; run it again rather than trust these figures on another machine.
+HEAD = """Written by `make bench`; run it again rather than trust these figures on another machine.
 
 {libraries}.
 
@@ -40,6 +39,22 @@ def page(limits: dict[str, float], rows: Sequence[dict], tolerance: float = 1e-3
     parts += ["## Milliseconds per sample\n", table(*_times(rows)), NOTE]
     parts += ["## Share of each step\n", table(*_steps(rows))]
     return "\n".join(parts)
+
+
+def put(path: Path, name: str, text: str) -> None:
+    """Replace one measured part of a page, between its two marks, and nothing else.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such part.
+    """
+    begin, end = f"<!-- measured: {name} -->\n", f"<!-- end: {name} -->\n"
+    before, found, rest = path.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"{path} must hold the marks {begin.strip()!r} and {end.strip()!r}, got a page without them")
+    path.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
 
 
 def table(head: Iterable[str], lines: Iterable[Sequence[str]]) -> str:

@@ -86,7 +86,7 @@ def main() -> None:
     else:
         print(pages.page(limits, rows))
     if arguments.write:
-        PAGE.write_text(pages.page(limits, rows))
+        pages.put(PAGE, "one thread", pages.page(limits, rows))
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """Where an anomaly is: drawing its shape, placing it on the foreground, and the region that results."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import FloatArray, MaskArray, box_slices, check_mask
 from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
-from synthanom.kernels import region_mask
+from synthanom.kernels import inner_boundary, region_mask
 
 PROPOSALS = 32  # places drawn at once, before any is judged
 REDRAWS = 50  # shapes drawn before giving up
@@ -41,6 +41,13 @@ class ShapeSettings:
             )
         if min(self.gamma_shape, self.gamma_scale) <= 0 or min(self.offset, self.shear) < 0:
             raise SynthanomError("gamma_shape and gamma_scale must be positive, offset and shear not negative")
+
+    @property
+    def numbers(self) -> FloatArray:
+        """The settings in the order of their fields, as `drawing.draw_shape` takes them: float64 (6,)."""
+        return np.array(
+            [self.smallest, self.largest, self.offset, self.gamma_shape, self.gamma_scale, self.shear], dtype=np.float64
+        )
 
 
 @dataclass(frozen=True)
@@ -136,13 +143,11 @@ class Region:
         UnsuitableRegion
             If no voxel lies inside.
         """
-        reach = region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix) + MARGIN + 1
-        low = [max(0, int(np.floor(p - r))) for p, r in zip(geometry.position, reach, strict=True)]
-        high = [min(n, int(np.ceil(p + r)) + 1) for p, r, n in zip(geometry.position, reach, shape, strict=True)]
-        if any(b <= a for a, b in zip(low, high, strict=True)):
+        g = geometry
+        found = region_mask.tight_mask(g.kind, g.size, g.matrix, g.position, shape, margin=MARGIN)
+        if found is None:
             raise UnsuitableRegion(f"the shape at {geometry.position} must reach into the image {tuple(shape)}")
-        mask = geometry.mask_in_box(low, [b - a for a, b in zip(low, high, strict=True)])
-        return _tight(geometry, low, mask)
+        return cls(geometry, *found)
 
     @classmethod
     def from_mask(cls, mask: npt.NDArray[np.bool_]) -> "Region":
@@ -154,7 +159,7 @@ class Region:
             If the mask is empty.
         """
         check_mask(mask, mask.shape, name="region mask")
-        return _tight(None, [0] * mask.ndim, mask)
+        return _tight(mask)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -193,8 +198,8 @@ class Region:
         return cls(None, tuple(int(c) for c in data["corner"]), flat.reshape(size))
 
 
-def _tight(geometry: Geometry | None, corner: Sequence[int], mask: MaskArray) -> Region:
-    """The region over its bounding box plus the margin, as far as `mask` reaches."""
+def _tight(mask: MaskArray) -> Region:
+    """The region of a mask over the whole image: its bounding box plus the margin."""
     low, high = [], []
     for axis in range(mask.ndim):
         filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
@@ -203,8 +208,7 @@ def _tight(geometry: Geometry | None, corner: Sequence[int], mask: MaskArray) ->
         low.append(max(0, int(filled[0]) - MARGIN))
         high.append(min(mask.shape[axis], int(filled[-1]) + 1 + MARGIN))
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    start = tuple(int(c) + a for c, a in zip(corner, low, strict=True))
-    return Region(geometry, start, np.ascontiguousarray(mask[box]))
+    return Region(None, tuple(low), np.ascontiguousarray(mask[box]))
 
 
 def uniform_index(u: float, n: int) -> int:
@@ -220,33 +224,26 @@ def draw_geometry(rng: np.random.Generator, shape: Sequence[int], settings: Shap
     Geometry
         Its extent, counted in whole voxels from corner to corner, never exceeds `settings.largest` of a side.
     """
-    sides = np.asarray(shape, dtype=np.float64)
+    from synthanom.drawing import draw_shape
+
     dims = len(shape)
-    kind = region_mask.KINDS[uniform_index(rng.random(), 2)]
-    low, high = np.maximum(np.rint(settings.smallest * sides), 1), np.maximum(np.rint(settings.largest * sides), 1)
-    width = settings.offset + settings.gamma_scale * np.array(
-        [rng.standard_gamma(settings.gamma_shape) for _ in range(dims)]
-    )
-    size = tuple(int(v) for v in np.clip(width * sides, low, high))
-    matrix = np.eye(dims)
-    for row in range(dims):
-        others = [column for column in range(dims) if column != row]
-        column = others[uniform_index(rng.random(), len(others))]
-        matrix[row, column] = settings.shear * rng.standard_normal()
-    for a, b in combinations(range(dims), 2):
-        matrix = rotation(dims, (a, b), np.pi * (rng.random() - 0.5)) @ matrix
-    reach = np.abs(matrix * ((np.array(size) - 1) / 2)[None, :]).sum(axis=1)
-    excess = float(((2 * np.ceil(reach) + 1) / high).max())
-    return Geometry(kind, size, matrix / excess if excess > 1 else matrix, (0.0,) * dims)
+    sides = np.array((1,) * (3 - dims) + tuple(shape), dtype=np.int64)
+    size, matrix = np.empty(3, dtype=np.int64), np.empty((3, 3))
+    ellipsoid = draw_shape(rng, sides, dims, settings.numbers, size, matrix)
+    return _drawn_geometry(ellipsoid, size, matrix, (0.0,) * dims)
 
 
-def rotation(dims: int, plane: tuple[int, int], angle: float) -> FloatArray:
-    """(D, D) rotation by `angle` radians in the plane of two axes."""
-    a, b = plane
-    matrix = np.eye(dims)
-    matrix[a, a] = matrix[b, b] = np.cos(angle)
-    matrix[a, b], matrix[b, a] = -np.sin(angle), np.sin(angle)
-    return matrix
+def _drawn_geometry(
+    ellipsoid: bool, size: npt.NDArray[np.int64], matrix: FloatArray, position: tuple[float, ...]
+) -> Geometry:
+    """The geometry of three sizes and a 3 x 3 matrix that were drawn for an image of as many axes as `position`."""
+    flat = 3 - len(position)
+    own = matrix[flat:, flat:].copy()
+    own.flags.writeable = False
+    geometry = object.__new__(Geometry)  # without the checks, which took longer than the drawing
+    values = {"kind": region_mask.KINDS[0 if ellipsoid else 1], "size": tuple(size[flat:].tolist())}
+    geometry.__dict__.update(values, matrix=own, position=position)
+    return geometry
 
 
 def draw(
@@ -269,17 +266,20 @@ def draw(
     NoPlace
         If none of 50 shapes has such a place.
     """
+    from synthanom.drawing import draw_region
+
     allowed = foreground if within is None else foreground & within
-    for _ in range(REDRAWS):
-        shape = draw_geometry(rng, foreground.shape, settings)
-        region = place(rng, shape, allowed)
-        if region is not None:
-            return region
-    raise NoPlace(
-        f"no place for an anomaly: none of {REDRAWS} shapes has a position where its box fits the image "
-        f"{foreground.shape} and half of it lies in the foreground of {int(allowed.sum())} voxels; "
-        "check the foreground mask, or allow smaller shapes (ShapeSettings.smallest)"
-    )
+    proposals = np.empty((PROPOSALS, allowed.ndim))
+    drawn = draw_region(rng, region_mask.byte_volume(allowed), proposals, REDRAWS, settings.numbers)
+    ellipsoid, size, matrix, corner, start, *spans, count = drawn
+    if count == 0:
+        raise NoPlace(
+            f"no place for an anomaly: none of {REDRAWS} shapes has a position where its box fits the image "
+            f"{foreground.shape} and half of it lies in the foreground of {int(allowed.sum())} voxels; "
+            "check the foreground mask, or allow smaller shapes (ShapeSettings.smallest)"
+        )
+    position = tuple((start - corner)[3 - allowed.ndim :].astype(np.float64).tolist())
+    return _placed(_drawn_geometry(ellipsoid, size, matrix, position), start, spans)
 
 
 def place(rng: np.random.Generator, shape: Geometry, allowed: MaskArray) -> Region | None:
@@ -288,52 +288,25 @@ def place(rng: np.random.Generator, shape: Geometry, allowed: MaskArray) -> Regi
     Proposals are drawn before they are judged, and judged by integer counts. Where none is good, all positions are
     counted exactly and one of the good ones is drawn: both ways are uniform over the same set.
     """
-    origin = _at_origin(shape)
-    if origin is None:
+    from synthanom.drawing import place_shape
+
+    corner, start = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
+    size = np.array((1,) * (3 - allowed.ndim) + shape.size, dtype=np.int64)
+    given = (shape.kind == "ellipsoid", size, region_mask.embed(shape.matrix))
+    proposals = np.empty((PROPOSALS, allowed.ndim))
+    *spans, count = place_shape(rng, region_mask.byte_volume(allowed), proposals, given, corner, start)
+    if count == 0:
         return None
-    low = [-c for c in origin.corner]  # the position at which the box's first voxel is the image's
-    room = [n - s + 1 for n, s in zip(allowed.shape, origin.size, strict=True)]
-    if min(room) <= 0:
-        return None
-    draws = rng.random((PROPOSALS, allowed.ndim))
-    for row in draws:
-        start = [uniform_index(u, n) for u, n in zip(row, room, strict=True)]
-        overlap = np.count_nonzero(allowed[box_slices(start, origin.size)] & origin.mask)
-        if 2 * overlap >= origin.count:
-            return _moved(shape, origin, start, low)
-    good = np.flatnonzero(2 * overlap_counts(allowed, origin.mask) >= origin.count)
-    if good.size == 0:
-        return None
-    chosen = np.unravel_index(good[uniform_index(rng.random(), good.size)], room)
-    return _moved(shape, origin, [int(v) for v in chosen], low)
+    return _placed(shape.at((start - corner)[3 - allowed.ndim :].tolist()), start, spans)
 
 
-def _at_origin(shape: Geometry) -> Region | None:
-    """The region of a shape centred at the origin, its box reaching to negative coordinates; None if it is empty."""
-    reach = region_mask.half_extent(shape.kind, shape.size, shape.matrix)
-    extent = [int(np.ceil(r)) + MARGIN + 1 for r in reach]
-    corner = [-e for e in extent]
-    mask = shape.mask_in_box(corner, [2 * e + 1 for e in extent])
-    return _tight(shape, corner, mask) if mask.any() else None
+def _placed(geometry: Geometry, start: npt.NDArray[np.int64], spans: Sequence[Any]) -> Region:
+    """The region whose box starts at `start` (3,), from (spans, width)."""
+    from synthanom.kernels.region_mask.cpu import mask_of
 
-
-def _moved(shape: Geometry, origin: Region, start: Sequence[int], low: Sequence[int]) -> Region:
-    position = tuple(float(s + first) for s, first in zip(start, low, strict=True))
-    return Region(shape.at(position), tuple(int(s) for s in start), origin.mask)
-
-
-def overlap_counts(allowed: MaskArray, mask: MaskArray) -> npt.NDArray[np.int64]:
-    """How many voxels of `mask` lie in `allowed`, for every place of its box in the image: int64 (*room).
-
-    A correlation by FFT in float64, rounded: counts up to 1e7 come out exact (rounding error measured under 1e-6).
-    """
-    from scipy import fft
-
-    shape = [fft.next_fast_len(n, real=True) for n in allowed.shape]
-    product = fft.rfftn(allowed.astype(np.float64), shape) * np.conj(fft.rfftn(mask.astype(np.float64), shape))
-    counts = np.rint(fft.irfftn(product, shape)).astype(np.int64)
-    room = tuple(slice(0, n - s + 1) for n, s in zip(allowed.shape, mask.shape, strict=True))
-    return np.ascontiguousarray(counts[room])
+    flat = 3 - len(geometry.size)
+    mask = mask_of(*spans)
+    return Region(geometry, tuple(start[flat:].tolist()), mask.reshape(mask.shape[flat:]))
 
 
 def mean_boundary_distance(region: MaskArray, centre: Sequence[float]) -> float:
@@ -341,16 +314,10 @@ def mean_boundary_distance(region: MaskArray, centre: Sequence[float]) -> float:
 
     The inner boundary is the region minus its erosion by the cross-shaped element; beyond the array is outside.
     """
-    padded = np.pad(region, 1)
-    eroded = region.copy()
-    for axis in range(region.ndim):
-        for step in (0, 2):
-            window = tuple(slice(step, step + n) if a == axis else slice(1, 1 + n) for a, n in enumerate(region.shape))
-            eroded &= padded[window]
-    boundary = np.argwhere(region & ~eroded)
-    if boundary.size == 0:
+    distance = inner_boundary.mean_distance(region, centre)
+    if math.isnan(distance):
         raise UnsuitableRegion("a region must hold at least one voxel, got none")
-    return float(np.sqrt(((boundary - np.asarray(centre, dtype=np.float64)) ** 2).sum(axis=1)).mean())
+    return distance
 
 
 def bend_factor(region: MaskArray, centre: Sequence[float], push: float) -> float:
@@ -384,7 +351,8 @@ def deformation_strength(e: float, push: float) -> float:
     SynthanomError
         If the push is not in the range that `e` allows.
     """
-    a, b = e / 2 - push / np.sqrt(2), e / 2 + push / np.sqrt(2)
-    if not (push > 0 and a > 0):
-        raise SynthanomError(f"push must lie between 0 and {e / np.sqrt(2):.4g} voxels for this region, got {push}")
-    return float(np.log(a / e) / np.log(b / e))
+    from synthanom.drawing import strength
+
+    if not 0 < push < e / math.sqrt(2):
+        raise SynthanomError(f"push must lie between 0 and {e / math.sqrt(2):.4g} voxels for this region, got {push}")
+    return float(strength(float(e), float(push)))

@@ -14,6 +14,7 @@ from synthanom.arrays import FloatArray, ImageArray, MaskArray, check_mask, valu
 from synthanom.errors import NormalisationWarning, SynthanomError
 
 MIN_SIDE = 12  # voxels; below it the smallest region and its margin do not fit (specs: sides at least 12)
+MAX_SIDE = 65535  # voxels; what lies along a row is counted in 16 bits
 MAX_CHANNELS = 8  # more without `channels=` is taken for a volume whose channel axis is missing
 USUAL_DEVIATION = (0.05, 5.0)  # standard deviation in the foreground of a z-scored or [-1, 1] image
 
@@ -150,6 +151,10 @@ def _cast_image(array: npt.NDArray[Any], name: str, channels: int | None) -> Ima
         raise SynthanomError(
             f"{name}: every spatial side must be at least {MIN_SIDE} voxels, got {array.shape[1:]}; "
             "resample or pad the image"
+        )
+    if max(array.shape[1:]) > MAX_SIDE:
+        raise SynthanomError(
+            f"{name}: every spatial side must be at most {MAX_SIDE} voxels, got {array.shape[1:]}; cut or resample it"
         )
     with np.errstate(over="ignore"):
         image = np.array(array, dtype=np.float32, order="C", copy=_must_copy(array))

@@ -111,17 +111,28 @@ def test_peak_memory_counts_what_a_call_frees_and_nothing_else(bench):
 
 def test_page_is_written_with_a_row_per_case_and_task(bench, monkeypatch, tmp_path, capsys):
     page = tmp_path / "speed.md"
+    page.write_text("# Speed\n\n<!-- measured: one thread -->\nold\n<!-- end: one thread -->\n\nWhat is left.\n")
     monkeypatch.setattr(bench.synthesis, "PAGE", page)
     monkeypatch.setattr(bench.synthesis, "memory_apart", lambda case, task: {"ours": 1.5, "baseline": 20.0})
     monkeypatch.setattr(sys, "argv", ["synthesis.py", "--quick", "--seeds", "2", "--write"])
     bench.synthesis.main()
-    text = page.read_text()
+    written = page.read_text()
+    assert written.startswith("# Speed\n") and written.endswith("\nWhat is left.\n") and "\nold\n" not in written
+    text = written.split(" -->\n")[1].removesuffix("<!-- end: one thread").strip()
     assert text in capsys.readouterr().out
     for title in ("Milliseconds per sample", "Share of each step"):
         lines = text.split(f"## {title}\n\n")[1].split("\n\n")[0].strip().splitlines()
         assert len(lines) == 2 + len(QUICK) * len(tasks.TASKS)
         assert len({line.count("|") for line in lines}) == 1
         assert [line.split(" | ")[1] for line in lines[2:7]] == list(tasks.TASKS)
+
+
+def test_a_page_without_the_marks_is_not_written(bench, tmp_path):
+    page = tmp_path / "speed.md"
+    page.write_text("# Speed\n\n<!-- measured: one thread -->\nold\n")
+    with pytest.raises(ValueError, match="end: one thread"):
+        bench.pages.put(page, "one thread", "new")
+    assert page.read_text().endswith("old\n")
 
 
 def test_memory_in_a_process_of_its_own():

@@ -13,6 +13,7 @@ ORDER = [
     "exits",
     "arrays",
     "kernels",
+    "drawing",
     "sample",
     "textures",
     "volumes",

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from phantoms import ellipsoid
 
 from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
-from synthanom.kernels.region_mask import half_extent
+from synthanom.kernels import inner_boundary, placement
+from synthanom.kernels.inner_boundary import reference as boundary_reference
+from synthanom.kernels.placement import reference as placement_reference
+from synthanom.kernels.region_mask import half_extent, tight_mask
 from synthanom.kernels.region_mask import reference as region_reference
 from synthanom.regions import (
     Geometry,
@@ -17,7 +20,6 @@ from synthanom.regions import (
     draw,
     draw_geometry,
     mean_boundary_distance,
-    overlap_counts,
     place,
 )
 
@@ -119,7 +121,7 @@ def test_place_is_uniform_over_the_good_positions():
     allowed[1:5, 1:5] = True
     allowed[9:12, 8:13] = True
     mask = np.pad(np.ones((3, 3), bool), 1)
-    good = 2 * overlap_counts(allowed, mask) >= 9
+    good = placement_reference.good_positions(allowed, mask)
     rng = np.random.default_rng(3)
     tally = np.zeros(good.shape, int)
     trials = 6000
@@ -140,17 +142,68 @@ def test_the_exact_count_finds_what_proposals_miss():
         assert region is not None and region.geometry.position == (31.0, 17.0)
 
 
-@given(seed=st.integers(0, 10**6), dims=st.sampled_from([2, 3]))
-@settings(max_examples=25, deadline=None)
-def test_overlap_counts_equal_a_direct_count(seed, dims):
+@given(
+    seed=st.integers(0, 10**6),
+    shape=st.sampled_from([(24, 20), (14, 13, 16), (12, 40)]),
+    share=st.sampled_from([0.02, 0.4, 0.97]),
+)
+@settings(max_examples=40, deadline=None)
+def test_good_positions_equal_their_definition(seed, shape, share):
     rng = np.random.default_rng(seed)
-    allowed = rng.random(rng.integers(8, 12, dims)) < 0.4
-    mask = rng.random(rng.integers(1, 7, dims)) < 0.5
-    counts = overlap_counts(allowed, mask)
-    assert counts.shape == tuple(n - s + 1 for n, s in zip(allowed.shape, mask.shape, strict=True))
-    for start in np.ndindex(*counts.shape):
-        window = allowed[tuple(slice(a, a + n) for a, n in zip(start, mask.shape, strict=True))]
-        assert counts[start] == (window & mask).sum()
+    allowed = rng.random(shape) < share
+    mask = Region.from_geometry(drawn_geometry(seed, shape), shape).mask
+    expected = placement_reference.good_positions(allowed, mask)
+    np.testing.assert_array_equal(placement.good_positions(allowed, mask), expected)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"), [(np.array([[True, False, True]]), "one run"), (np.ones((9, 9), bool), "must fit")]
+)
+def test_good_positions_refuse_what_they_cannot_count(mask, words):
+    with pytest.raises(SynthanomError, match=words):
+        placement.good_positions(np.ones((8, 8), bool), mask)
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (20, 18, 22)])
+def test_thin_small_and_scattered_foregrounds_find_a_place(shape):
+    thin, small, scattered = (np.zeros(shape, bool) for _ in range(3))
+    thin[..., shape[-1] // 2] = True
+    small[tuple(slice(n // 2, n // 2 + 3) for n in shape)] = True
+    scattered[(slice(1, None, 4),) * len(shape)] = True
+    dots = ShapeSettings(smallest=0.02, offset=0.0, gamma_scale=0.01)
+    for allowed in (thin, small, scattered):
+        for seed in range(10):
+            region = draw(np.random.default_rng(seed), allowed, dots)
+            assert 2 * (region.mask & allowed[region.slices]).sum() >= region.count
+
+
+@given(seed=st.integers(0, 10**6), shape=st.sampled_from([(24, 20), (14, 13, 16), (1, 5, 7)]))
+@settings(max_examples=40, deadline=None)
+def test_boundary_distance_equals_its_definition(seed, shape):
+    rng = np.random.default_rng(seed)
+    region = rng.random(shape) < rng.choice([0.3, 0.9, 1.0])
+    centre = rng.uniform(0, shape)
+    expected = boundary_reference.mean_distance(region, centre)
+    assert inner_boundary.mean_distance(region, centre) == pytest.approx(expected, rel=1e-12, nan_ok=True)
+
+
+@given(seed=st.integers(0, 10**6), shape=st.sampled_from([(30, 24), (16, 14, 18)]))
+@settings(max_examples=60, deadline=None)
+def test_tight_mask_is_the_mask_in_its_box(seed, shape):
+    rng = np.random.default_rng(seed)
+    g = draw_geometry(rng, shape, SETTINGS).at(rng.uniform(-4, np.array(shape) + 4))
+    found = tight_mask(g.kind, g.size, g.matrix, g.position, shape, margin=1)
+    whole = region_reference.mask(g.kind, g.size, g.matrix, g.position, ([0] * len(shape), shape))
+    if found is None:
+        assert not whole.any()
+        return
+    again = np.zeros(shape, bool)
+    box = tuple(slice(c, c + n) for c, n in zip(found[0], found[1].shape, strict=True))
+    again[box] = found[1]
+    np.testing.assert_array_equal(again, whole)
+    for axis, side in enumerate(shape):  # tight but for one voxel, where the image has it
+        filled = np.flatnonzero(whole.any(axis=tuple(a for a in range(len(shape)) if a != axis)))
+        assert (box[axis].start, box[axis].stop) == (max(filled[0] - 1, 0), min(filled[-1] + 2, side))
 
 
 def test_a_foreground_too_scattered_raises_instead_of_looping():

@@ -59,6 +59,7 @@ def test_limits_and_digest():
         (np.zeros((1, 20, 20), complex), "real"),
         (np.zeros((1, 20, 20), "U1"), "real"),
         (np.zeros((0, 20, 20)), "at least 12"),
+        (np.zeros((1, 12, 65536)), "at most 65535"),
     ],
 )
 def test_bad_images_are_refused_with_the_way_out(image, words):

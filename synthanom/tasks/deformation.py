@@ -8,12 +8,12 @@ import numpy as np
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import radial_warp
-from synthanom.regions import Region, deformation_strength, mean_boundary_distance, uniform_index
+from synthanom.kernels.region_mask import byte_volume
+from synthanom.regions import Region, deformation_strength
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
 
 SMALLEST_DISTANCE = 1.0  # voxels from the centre to the boundary on average; below it the strength is undefined
-PUSH_SHARE = (0.1, 0.9)  # of the largest push that the region allows
 FREE_EXPONENT = (0.5, 2.0)  # without calibration, the strength is 2 to the power of a uniform number in between
 
 
@@ -80,18 +80,19 @@ def draw_deformation(
     UnsuitableRegion
         If the boundary is less than 1 voxel away on average.
     """
-    voxels = np.flatnonzero(region.mask)
-    local = np.unravel_index(voxels[uniform_index(rng.random(), voxels.size)], region.size)
-    centre = tuple(int(v) for v in local)
+    from synthanom.drawing import pull_centre
+
+    local = np.zeros(3, dtype=np.int64)
+    distance = float(pull_centre(byte_volume(region.mask), region.mask.ndim == 2, rng.random(), local))
     u = rng.random()
     if push is None:
         low, high = FREE_EXPONENT
         factor = float(2 ** (low + u * (high - low)))
     else:
-        distance = mean_boundary_distance(region.mask, centre)
-        if distance < SMALLEST_DISTANCE:
+        if not distance >= SMALLEST_DISTANCE:
             raise UnsuitableRegion(f"a deformation needs its boundary at least 1 voxel away, got {distance:.3g}")
         factor = deformation_strength(distance, push_distance(distance, push, u))
+    centre = local[3 - region.mask.ndim :].tolist()
     return DeformationParams(
         centre=tuple(c + v for c, v in zip(region.corner, centre, strict=True)), factor=factor, order=order
     )
@@ -99,15 +100,9 @@ def draw_deformation(
 
 def push_distance(distance: float, push: tuple[float, float], u: float) -> float:
     """The push in voxels that u in [0, 1) picks for a mean boundary distance, within `push` and the region's bounds."""
-    largest = np.sqrt(distance**2 / 2)
-    least, most = PUSH_SHARE[0] * largest, PUSH_SHARE[1] * largest
-    low, high = push
-    if low >= most:
-        return float(most)
-    if high <= least:
-        return float(least)
-    start, stop = max(least, low), min(most, high)
-    return float(start + u * (stop - start))
+    from synthanom.drawing import push_distance as compiled
+
+    return float(compiled(float(distance), float(push[0]), float(push[1]), float(u)))
 
 
 def deform(

@@ -1,15 +1,15 @@
 """What the two blending tasks share: drawing a patch of a donor, blending it in, finding what it touched."""
 
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, ClassVar
 
 import numpy as np
 
-from synthanom.arrays import FloatArray, ImageArray, MaskArray
+from synthanom.arrays import FloatArray, ImageArray, MaskArray, pad_triple
 from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import affine_patch, poisson
-from synthanom.regions import PROPOSALS, Region, rotation
+from synthanom.kernels.region_mask import byte_volume, embed
+from synthanom.regions import PROPOSALS, Region
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, clip_inner, limits_of
 
@@ -120,17 +120,16 @@ def _draw_matrix(
     rng: np.random.Generator, size: tuple[int, ...], donor: tuple[int, ...], settings: PatchSettings
 ) -> FloatArray:
     """Rotation in every plane times a scale, capped so that the donor is large enough."""
+    from synthanom.drawing import patch_matrix
+
     dims = len(size)
-    matrix = np.eye(dims)
-    for a, b in combinations(range(dims), 2):
-        matrix = rotation(dims, (a, b), settings.largest_angle * (2 * rng.random() - 1)) @ matrix
+    angles = settings.largest_angle * (2 * rng.random(dims * (dims - 1) // 2) - 1)
     enlarge = rng.random() < 0.5
     scale = 1 + settings.scale * rng.standard_exponential()
-    matrix = matrix * (scale if enlarge else 1 / scale)
-    needed = np.abs(matrix * (np.array(size) - 1)[None, :]).sum(axis=1)
-    available = np.maximum(settings.largest_part * np.array(donor) - 1, 1)
-    excess = float((needed / available).max())
-    return np.asarray(matrix / excess if excess > 1 else matrix)
+    matrix = np.empty((3, 3))
+    sides = pad_triple(size, 1.0), pad_triple(donor, 1.0)
+    patch_matrix(angles, float(scale if enlarge else 1 / scale), *sides, settings.largest_part, matrix)
+    return matrix[3 - dims :, 3 - dims :]
 
 
 def _draw_offset(rng: np.random.Generator, size: tuple[int, ...], donor: Sample, matrix: FloatArray) -> FloatArray:
@@ -138,10 +137,10 @@ def _draw_offset(rng: np.random.Generator, size: tuple[int, ...], donor: Sample,
 
     All proposals are drawn before any is judged; where none lies in the foreground the first is taken.
     """
-    sides = np.array(donor.shape, dtype=np.float64) - 1
-    half = np.abs(matrix * (np.array(size) - 1)[None, :]).sum(axis=1) / 2
-    room = np.maximum(sides - 2 * half, 0)
-    middles = np.minimum(half, sides / 2) + rng.random((PROPOSALS, len(size))) * room
-    inside = donor.foreground[tuple(np.rint(middles).astype(np.intp).T)]
-    middle = middles[int(np.argmax(inside))]
-    return np.asarray(middle - matrix @ ((np.array(size) - 1) / 2))
+    from synthanom.drawing import patch_offset
+
+    dims = len(size)
+    offset = np.empty(3)
+    proposals = rng.random((PROPOSALS, dims))
+    patch_offset(proposals, pad_triple(size, 1.0), byte_volume(donor.foreground), embed(matrix), offset)
+    return offset[3 - dims :]
