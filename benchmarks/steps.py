@@ -7,14 +7,13 @@ from typing import Any
 from unittest import mock
 
 from synthanom import labels, regions, synthesis
-from synthanom.kernels import affine_patch, cubic_spline, grey_reconstruct, poisson, radial_warp, smooth_change
+from synthanom.kernels import affine_patch, grey_reconstruct, poisson, radial_warp, smooth_change
 from synthanom.tasks import deformation, donor_patch
 
 FACES: tuple[tuple[Any, str, str], ...] = (
     (synthesis, "_draw_anomalies", "draw"),
     (regions, "draw", "place"),
     (affine_patch, "sample", "resample donor"),
-    (cubic_spline, "crop", "prefilter"),
     (poisson, "blend_box", "blend"),
     (donor_patch.AbstractBlend, "touched", "join"),
     (radial_warp, "warp_box", "warp"),

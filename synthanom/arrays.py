@@ -127,6 +127,13 @@ def to_volume(array: npt.NDArray[Any], dims: int) -> npt.NDArray[Any]:
     return array if dims == 3 else array[..., None, :, :]
 
 
+def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A view that nobody can write to: one kind of array means one compiled version of each kernel."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def pad_triple(values: Sequence[float] | FloatArray, fill: float) -> FloatArray:
     """Two or three numbers per axis as three, `fill` standing for the missing first axis."""
     missing = 3 - len(values)

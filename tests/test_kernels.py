@@ -15,10 +15,12 @@ from synthanom.arrays import inverse_matrix
 from synthanom.errors import SynthanomError
 from synthanom.kernels import affine_patch, cubic_spline, grey_reconstruct, poisson, radial_warp, smooth_change
 from synthanom.kernels.affine_patch import reference as affine_reference
+from synthanom.kernels.cubic_spline import cpu as spline_cpu
 from synthanom.kernels.cubic_spline import reference as spline_reference
 from synthanom.kernels.grey_reconstruct import reference as reconstruct_reference
 from synthanom.kernels.poisson import reference as poisson_reference
 from synthanom.kernels.radial_warp import reference as warp_reference
+from synthanom.kernels.radial_warp.powers import raise_row
 from synthanom.kernels.smooth_change import reference as change_reference
 from synthanom.regions import Geometry, Region, ShapeSettings, draw
 
@@ -243,15 +245,60 @@ def test_affine_patch_at_voxels_is_the_image_and_clips():
         affine_patch.sample(image, np.eye(3), (0, 0, 0), (3, 3, 3))
 
 
-def test_prefilter_margin_is_as_long_as_claimed():
-    noise = np.random.default_rng(0).standard_normal((1, 1, 80, 80)).astype(np.float32)
-    spline = cubic_spline.crop(noise, np.array([0.0, 30.0, 30.0]), np.array([0.0, 40.0, 40.0]))
-    whole = ndimage.spline_filter(noise[0, 0].astype(float), order=3, mode="mirror")
-    y, x = (int(v) for v in spline.origin[1:])
-    inner = spline.coefficients[0, 0][12:-12, 12:-12]
-    n, m = inner.shape
-    np.testing.assert_allclose(inner, whole[y + 12 : y + 12 + n, x + 12 : x + 12 + m], atol=2e-5)
-    assert spline_reference.sample(noise[:, 0], np.array([[33.0], [37.0]]))[0, 0] == pytest.approx(noise[0, 0, 33, 37])
+def test_affine_patch_of_a_region_holds_what_its_gradients_need():
+    image = field((24, 26, 22), 2, 1)
+    region = np.zeros((9, 10, 11), bool)
+    region[2:5, 3:7, 1:4] = region[4:8, 5:9, 4:8] = True
+    linear, offset = 0.9 * np.eye(3) + 0.1, (3.0, 4.0, 5.0)
+    whole = affine_patch.sample(image, linear, offset, region.shape, [[-1, -1], [1, 1]])
+    part = affine_patch.sample(image, linear, offset, region.shape, [[-1, -1], [1, 1]], region)
+    needed = region.copy()
+    for axis in range(3):
+        needed |= np.roll(region, 1, axis)
+    np.testing.assert_array_equal(part[:, needed], whole[:, needed])
+    assert not part[:, :, :2].any() and not part[:, 9:].any()
+    nothing = affine_patch.sample(image, linear, offset, region.shape, region=np.zeros_like(region))
+    assert not nothing.any()
+
+
+@given(seed=SEEDS, shape=st.sampled_from([(20, 26), (14, 12, 17)]), order=st.sampled_from([3, 1]))
+@settings(max_examples=30, deadline=None)
+def test_spline_equals_its_reference_far_outside_too(seed, shape, order):
+    rng = np.random.default_rng(seed)
+    image = rng.standard_normal((2, *shape)).astype(np.float32)
+    points = np.stack([rng.uniform(-0.3 * n, 1.3 * n, 40) for n in shape])
+    points[:, 0], points[:, 1] = 1e6, np.rint(points[:, 1])
+    out = cubic_spline.sample(image, points, order)
+    np.testing.assert_allclose(out, spline_reference.sample(image, np.clip(points, -50, 99), order), atol=5e-5)
+
+
+def test_spline_at_the_voxels_is_the_image_and_refuses_bad_points():
+    noise = np.random.default_rng(0).standard_normal((1, 40, 40)).astype(np.float32)
+    voxels = np.indices((40, 40)).reshape(2, -1)
+    np.testing.assert_allclose(cubic_spline.sample(noise, voxels)[0], noise.ravel(), atol=3e-5)
+    assert cubic_spline.sample(noise, np.zeros((2, 0))).shape == (1, 0)
+    for points in (np.zeros((3, 4)), np.array([[np.nan], [0.0]])):
+        with pytest.raises(SynthanomError, match="points"):
+            cubic_spline.sample(noise, points)
+
+
+def test_prefilter_weights_are_those_of_the_recursion():
+    impulse = np.zeros(61)
+    impulse[30] = 1
+    exact = ndimage.spline_filter1d(impulse, order=3)[30:]
+    weights = spline_cpu.filter_weights(3)
+    np.testing.assert_allclose(weights, exact[: weights.size], atol=5e-6)
+    assert weights[0] + 2 * weights[1:].sum() == pytest.approx(1, abs=1e-6)
+    assert weights.size % 3 == 1, "neighbours are added in threes"
+
+
+@given(exponent=st.floats(0.1, 80), numbers=st.lists(st.floats(0, 1), min_size=1, max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_powers_equal_the_librarys(exponent, numbers):
+    values = np.array([0.0, 1.0, np.sqrt(0.5), 0.5, np.nextafter(1, 0), *numbers])
+    expected = values**exponent
+    raise_row(values, exponent, np.empty_like(values))
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-30)
 
 
 # ------------------------------------------------------------------ smooth change

@@ -96,7 +96,9 @@ class AbstractBlend(AbstractTask):
         """The region's box with the patch blended in, clipped to the sample's range: float32 (C, *box)."""
         if donor is None:
             raise SynthanomError("blending needs the donor that the parameters were drawn with, got None")
-        patch = affine_patch.sample(donor.image, params.matrix, params.offset, region.size, params.donor_limits)
+        patch = affine_patch.sample(
+            donor.image, params.matrix, params.offset, region.size, params.donor_limits, region.mask
+        )
         out = poisson.blend_box(image[(slice(None), *region.slices)], patch, region.mask, mixed=params.mixed)
         return clip_inner(out, params.limits)
 

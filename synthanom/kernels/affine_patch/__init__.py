@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import as_numpy, back_to, check_image, pad_triple, to_volume
+from synthanom.arrays import MaskArray, as_numpy, back_to, check_image, check_mask, pad_triple, read_only, to_volume
 from synthanom.errors import SynthanomError
-from synthanom.kernels import cubic_spline, region_mask
+from synthanom.kernels import region_mask
 
 
 def sample(
@@ -17,6 +17,7 @@ def sample(
     offset: Sequence[float],
     size: Sequence[int],
     limits: npt.ArrayLike | None = None,
+    region: MaskArray | None = None,
 ) -> Any:
     """Resample a donor onto a box by cubic B-splines, clipped to the donor's range.
 
@@ -29,6 +30,9 @@ def sample(
     size : D integers, the box
     limits : (2, C), optional
         Values to clip to per channel; the donor's own range by default.
+    region : ndarray of shape (*size), bool, optional
+        Only what blending in it looks at is computed, its voxels and their next neighbours along each axis (and what
+        lies between those of a row); the rest is 0.
 
     Returns
     -------
@@ -39,29 +43,30 @@ def sample(
     SynthanomError
         For a donor of another number of axes than `size`.
     """
-    from synthanom.kernels.affine_patch.cpu import gather_box
+    from synthanom.kernels.affine_patch.cpu import needed_spans, sample_spans
+    from synthanom.kernels.cubic_spline.cpu import filter_weights
 
     values = as_numpy(donor)
     check_image(values, name="donor")
-    dims = len(size)
+    dims, sides = len(size), tuple(int(n) for n in size)
     if values.ndim != dims + 1:
         raise SynthanomError(f"donor must have {dims} spatial axes as the box has, got shape {values.shape}")
-    linear = np.asarray(matrix, dtype=np.float64)
-    shift = np.asarray(offset, dtype=np.float64)
-    edge = linear * (np.asarray(size, dtype=np.float64) - 1)[None, :]
-    low, high = shift + np.minimum(edge, 0).sum(axis=1), shift + np.maximum(edge, 0).sum(axis=1)
-    volume = to_volume(values.astype(np.float32, copy=False), dims)
-    spline = cubic_spline.crop(volume, pad_triple(low, 0.0), pad_triple(high, 0.0))
-    out = np.empty((values.shape[0], *(1,) * (3 - dims), *(int(n) for n in size)), dtype=np.float32)
-    bounds = _range(values) if limits is None else np.asarray(limits, dtype=np.float64)
-    gather_box(
+    out = np.zeros((values.shape[0], *(1,) * (3 - dims), *sides), dtype=np.float32)
+    if region is None:
+        spans = np.full((*out.shape[1:3], 2), (0, sides[-1]), dtype=np.int32)
+    else:
+        check_mask(region, sides, name="region")
+        spans = needed_spans(region_mask.byte_volume(region), dims == 2)
+    sample_spans(
         out,
-        spline.coefficients,
-        region_mask.embed(linear),
-        pad_triple(shift, 0.0) - spline.origin,
-        bounds.astype(np.float64),
+        read_only(to_volume(np.ascontiguousarray(values, dtype=np.float32), dims)),
+        region_mask.embed(np.asarray(matrix, dtype=np.float64)),
+        pad_triple(offset, 0.0),
+        _range(values) if limits is None else np.asarray(limits, dtype=np.float64),
+        spans,
+        filter_weights(3),
     )
-    return back_to(out.reshape(values.shape[0], *(int(n) for n in size)), donor)
+    return back_to(out.reshape(values.shape[0], *sides), donor)
 
 
 def _range(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

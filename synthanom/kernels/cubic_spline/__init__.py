@@ -1,4 +1,4 @@
-"""Cubic B-spline interpolation of a part of an image: only what is sampled is filtered.
+"""Cubic B-spline interpolation of an image: only the part that is sampled is filtered.
 
 References
 ----------
@@ -6,52 +6,46 @@ Unser, Aldroubi, Eden, "B-spline signal processing: part II", IEEE Trans. Signal
 doi:10.1109/78.193221.
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, ImageArray
-
-# The filter's memory decays by sqrt(3) - 2 = -0.268 per voxel: 12 voxels leave 1.4e-7 of a step at the crop's border.
-MARGIN = 12
-SUPPORT = 2  # voxels that the cubic kernel reaches beyond a sampling point
+from synthanom.arrays import as_numpy, back_to, check_image, read_only, to_volume
+from synthanom.errors import SynthanomError
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SplineCrop:
-    """Coefficients over a part of an image.
-
-    Attributes
-    ----------
-    coefficients : ndarray of shape (C, Z, Y, X), float32
-        Valid from `MARGIN` voxels inside the crop's faces.
-    origin : ndarray of shape (3,), float64
-        Image coordinate of the first coefficient.
-    """
-
-    coefficients: ImageArray
-    origin: FloatArray
-
-
-def crop(image: ImageArray, low: FloatArray, high: FloatArray, *, order: int = 3) -> SplineCrop:
-    """Prepare interpolation at points within [low, high] of an image (C, Z, Y, X), the border repeated outside.
+def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
+    """Interpolate an image at any points, its border repeated outside.
 
     Parameters
     ----------
-    low, high : ndarray of shape (3,)
-        Bounds of the sampling points, voxels.
+    image : ndarray or tensor of shape (C, *S), float32 or float64
+    points : (D, n), voxels
     order : {3, 1}
-        Cubic coefficients, or the values themselves for linear interpolation.
-    """
-    from synthanom.kernels.cubic_spline.cpu import copy_clamped, prefilter
+        Cubic B-spline or linear interpolation.
 
-    margin = SUPPORT + (MARGIN if order == 3 else 0)
-    start = np.floor(low).astype(np.int64) - margin
-    size = np.ceil(high).astype(np.int64) + margin + 1 - start
-    flat = np.array(image.shape[1:]) == 1  # a flat axis stays flat
-    start[flat], size[flat] = 0, 1
-    values = np.empty((image.shape[0], *size.tolist()), dtype=np.float32)
-    copy_clamped(image, start, values)
-    if order == 3:
-        prefilter(values, MARGIN)
-    return SplineCrop(coefficients=values, origin=start.astype(np.float64))
+    Returns
+    -------
+    array of shape (C, n), float32, of the same backend
+
+    Raises
+    ------
+    SynthanomError
+        For an image or points of another shape, or points that are not finite.
+    """
+    from synthanom.kernels.cubic_spline.cpu import filter_weights, sample_points
+
+    values = as_numpy(image)
+    check_image(values)
+    dims = values.ndim - 1
+    places = np.asarray(points, dtype=np.float64)
+    if places.ndim != 2 or places.shape[0] != dims or not np.isfinite(places).all():
+        raise SynthanomError(f"points must be finite, of shape ({dims}, n), got shape {places.shape}")
+    whole = np.zeros((3, places.shape[1]))
+    whole[3 - dims :] = places
+    out = np.empty((values.shape[0], places.shape[1]), dtype=np.float32)
+    if places.shape[1] > 0:
+        volume = read_only(to_volume(np.ascontiguousarray(values, dtype=np.float32), dims))
+        sample_points(out, volume, whole, order, filter_weights(order))
+    return back_to(out, image)

@@ -1,4 +1,12 @@
-"""Compiled prefilter and gather on volumes (C, Z, Y, X); an axis of length 1 is left alone."""
+"""Compiled cubic B-splines on volumes (Z, Y, X) of one channel: filter what is needed, then gather.
+
+The recursive prefilter is a convolution with sqrt(3) (sqrt(3) - 2)^|k|. Cut off at `RADIUS` and written as one it needs
+no state from beyond a crop, so that each part of an image is filtered where it is sampled and nowhere else, and it runs
+over contiguous memory along every axis.
+
+Which coefficients are needed is kept per plane: *bounds*, int64 (planes, 4), rows [first, end) and columns [first, end)
+in image coordinates, of planes that begin at some `first_plane`; an empty plane has end <= first.
+"""
 
 import math
 from typing import Any
@@ -6,149 +14,243 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-POLE = np.float32(math.sqrt(3.0) - 2.0)
-START = 12  # terms of the mirrored start sum; POLE**12 = 1.4e-7
+from synthanom.kernels.cubic_spline.lanes import picture_sum, volume_sum
+
+RADIUS = 12  # neighbours on either side that the prefilter looks at; the first one left out weighs 6e-8
+REACH = RADIUS + 4  # voxels beyond the image from where on the repeated border gives one value
+
+NOTHING = 2**31  # first row of an empty plane
 
 
-@njit(nogil=True, cache=True)
-def copy_clamped(image: Any, start: Any, out: Any) -> None:
-    """Copy the part of `image` (C, Z, Y, X) that begins at `start` (3,) into `out`, the border repeated outside."""
-    channels, nz, ny, nx = out.shape
-    sz, sy, sx = image.shape[1:]
-    for c in range(channels):
-        for z in range(nz):
-            iz = min(max(start[0] + z, 0), sz - 1)
-            for y in range(ny):
-                iy = min(max(start[1] + y, 0), sy - 1)
-                first = min(max(-start[2], 0), nx)  # before it, and from `last` on, the border repeats
-                last = max(min(sx - start[2], nx), first)
-                for x in range(first):
-                    out[c, z, y, x] = image[c, iz, iy, 0]
-                for x in range(first, last):
-                    out[c, z, y, x] = image[c, iz, iy, start[2] + x]
-                for x in range(last, nx):
-                    out[c, z, y, x] = image[c, iz, iy, sx - 1]
-
-
-@njit(nogil=True, cache=True)
-def prefilter(values: Any, margin: int) -> None:
-    """Turn values into cubic B-spline coefficients in place, the ends mirrored.
-
-    `margin` voxels at each face are not wanted afterwards: an axis that has been filtered is left out there.
-    """
-    channels, nz, ny, nx = values.shape
-    mz, my = (margin if nz > 1 else 0), (margin if ny > 1 else 0)
-    for c in range(channels):
-        if nz > 1:
-            for y in range(ny):
-                _filter_rows(values[c, :, y, :])
-        if ny > 1:
-            for z in range(mz, nz - mz):
-                _filter_rows(values[c, z])
-        if nx > 1:
-            for z in range(mz, nz - mz):
-                for y in range(my, ny - my):
-                    _filter_line(values[c, z, y])
-
-
-@njit(nogil=True, cache=True)
-def _filter_line(line: Any) -> None:
-    """Causal then anticausal recursion along a line."""
-    n = line.shape[0]
-    first = line[0]
-    power = POLE
-    for k in range(1, min(START, n)):
-        first += power * line[k]
-        power *= POLE
-    line[0] = first
-    for k in range(1, n):
-        line[k] += POLE * line[k - 1]
-    line[n - 1] = (POLE / (POLE * POLE - np.float32(1))) * (line[n - 1] + POLE * line[n - 2])
-    for k in range(n - 2, -1, -1):
-        line[k] = POLE * (line[k + 1] - line[k])
-    for k in range(n):
-        line[k] *= np.float32(6)
-
-
-@njit(nogil=True, cache=True)
-def _filter_rows(plane: Any) -> None:
-    """`_filter_line` along the first axis of a plane, all columns at once so that the inner loop is contiguous."""
-    n, m = plane.shape
-    power = POLE
-    for k in range(1, min(START, n)):
-        for j in range(m):
-            plane[0, j] += power * plane[k, j]
-        power *= POLE
-    for k in range(1, n):
-        for j in range(m):
-            plane[k, j] += POLE * plane[k - 1, j]
-    last = POLE / (POLE * POLE - np.float32(1))
-    for j in range(m):
-        plane[n - 1, j] = last * (plane[n - 1, j] + POLE * plane[n - 2, j])
-    for k in range(n - 2, -1, -1):
-        for j in range(m):
-            plane[k, j] = POLE * (plane[k + 1, j] - plane[k, j])
-    for k in range(n):
-        for j in range(m):
-            plane[k, j] *= np.float32(6)
-
-
-@njit(nogil=True, cache=True)
-def weights(position: float, size: int, order: int, out: Any) -> int:
-    """Write the taps' weights at `position` into `out` (4,) and return the first tap's index.
-
-    A flat axis has one tap of weight 1; linear interpolation two.
-    """
-    if size == 1:
-        out[0] = 1.0
-        return 0
-    base = math.floor(position)
-    t = position - base
+def filter_weights(order: int) -> Any:
+    """The prefilter's weights at distances 0, 1, ...: float32, adding up to 1 over both sides; [1] for `order` 1."""
     if order == 1:
-        out[0] = 1.0 - t
-        out[1] = t
-        return base
-    s = 1.0 - t
-    out[0] = s * s * s / 6.0
-    out[1] = 2.0 / 3.0 - t * t * (2.0 - t) / 2.0
-    out[2] = 2.0 / 3.0 - s * s * (2.0 - s) / 2.0
-    out[3] = t * t * t / 6.0
-    return base - 1
+        return np.ones(1, dtype=np.float32)
+    weights = (math.sqrt(3.0) - 2.0) ** np.arange(RADIUS + 1)
+    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
 
 
 @njit(nogil=True, cache=True)
-def gather(coefficients: Any, channel: int, first: Any, taps: Any, w: Any) -> Any:
-    """Weighted sum of the coefficients under the taps; `first` (3,) indices, `taps` (3,) counts, `w` (3, 4) weights.
+def no_bounds(planes: int) -> Any:
+    """Bounds of planes of which nothing is needed."""
+    bounds = np.empty((planes, 4), np.int64)
+    for i in range(planes):
+        bounds[i, 0] = bounds[i, 2] = NOTHING
+        bounds[i, 1] = bounds[i, 3] = -NOTHING
+    return bounds
 
-    Indexed directly: taking a row or plane as an array of its own costs more than its arithmetic.
+
+@njit(nogil=True, cache=True)
+def clamped(position: float, side: int) -> float:
+    """A coordinate brought within `REACH` of the image, beyond which nothing changes."""
+    return min(max(position, -float(REACH)), float(side + REACH - 1))
+
+
+@njit(nogil=True, cache=True)
+def need(bounds: Any, first_plane: int, sides: Any, low: Any, high: Any) -> None:
+    """Widen bounds so that points between `low` and `high` (3,) can be interpolated."""
+    flat = sides[0] == 1
+    first = 0 if flat else math.floor(clamped(low[0], sides[0])) - 1
+    last = 0 if flat else math.floor(clamped(high[0], sides[0])) + 2
+    y0, y1 = math.floor(clamped(low[1], sides[1])) - 1, math.floor(clamped(high[1], sides[1])) + 3
+    x0, x1 = math.floor(clamped(low[2], sides[2])) - 1, math.floor(clamped(high[2], sides[2])) + 3
+    for plane in range(first - first_plane, last - first_plane + 1):
+        bounds[plane, 0] = min(bounds[plane, 0], y0)
+        bounds[plane, 1] = max(bounds[plane, 1], y1)
+        bounds[plane, 2] = min(bounds[plane, 2], x0)
+        bounds[plane, 3] = max(bounds[plane, 3], x1)
+
+
+@njit(nogil=True, cache=True)
+def coefficients(image: Any, bounds: Any, first_plane: int, weights: Any, origin: Any) -> Any:
+    """Filter the needed part of an image (Z, Y, X), its border repeated outside.
+
+    Returns an array over the box around all bounds and what filtering them reads, valid within the bounds only; writes
+    the image coordinate of its first voxel to `origin` (3,).
     """
-    z, y, x = first[0], first[1], first[2]
-    w0, w1, w2, w3 = w[2, 0], w[2, 1], w[2, 2], w[2, 3]
-    total = 0.0
-    if taps[2] == 4:
-        for a in range(taps[0]):
-            plane = 0.0
-            for b in range(4):
-                plane += w[1, b] * (
-                    w0 * coefficients[channel, z + a, y + b, x]
-                    + w1 * coefficients[channel, z + a, y + b, x + 1]
-                    + w2 * coefficients[channel, z + a, y + b, x + 2]
-                    + w3 * coefficients[channel, z + a, y + b, x + 3]
-                )
-            total += w[0, a] * plane
-        return total
-    for a in range(taps[0]):
-        for b in range(2):
-            row = w0 * coefficients[channel, z + a, y + b, x] + w1 * coefficients[channel, z + a, y + b, x + 1]
-            total += w[0, a] * w[1, b] * row
-    return total
+    radius = weights.size - 1
+    box = np.array([bounds[:, 0].min(), bounds[:, 1].max(), bounds[:, 2].min(), bounds[:, 3].max()])
+    filled = np.flatnonzero(bounds[:, 1] > bounds[:, 0])
+    start = filled[0]
+    bounds = bounds[start : filled[-1] + 1]
+    origin[0], origin[1], origin[2] = first_plane + start, box[0] - radius, box[2] - radius
+    values = np.empty((bounds.shape[0], box[1] - box[0] + 2 * radius, box[3] - box[2] + 2 * radius), np.float32)
+    rows, width = max(values.shape[0], values.shape[1]) + 2 * radius, values.shape[2]
+    before, after = np.empty(rows * width, np.float32), np.empty(rows * width, np.float32)
+    for y in range(values.shape[1]):
+        _across_planes(values, y, image, bounds, origin, weights, before, after)
+    for z in range(values.shape[0]):
+        if bounds[z, 1] > bounds[z, 0]:
+            _within_plane(values[z], bounds[z], origin, weights, before, after)
+    return values
 
 
 @njit(nogil=True, cache=True)
-def tap_counts(shape: Any, order: int, out: Any) -> None:
-    """Write the number of taps per axis into `out` (3,): 1 on a flat axis, else 2 (linear) or 4 (cubic)."""
-    for a in range(3):
-        if shape[1 + a] == 1:
-            out[a] = 1
-        else:
-            out[a] = 2 if order == 1 else 4
+def _across_planes(
+    values: Any, row: int, image: Any, bounds: Any, origin: Any, weights: Any, before: Any, after: Any
+) -> None:
+    """Filter one row of all planes along the first axis, where the rows around it are needed."""
+    radius = weights.size - 1
+    across = weights if image.shape[0] > 1 else np.ones(1, np.float32)  # a flat axis is not filtered
+    depth = across.size - 1
+    y = origin[1] + row
+    first, end, left, right = bounds.shape[0], 0, NOTHING, -NOTHING
+    for z in range(bounds.shape[0]):
+        if bounds[z, 0] - radius <= y < bounds[z, 1] + radius:
+            first, end = min(first, z), z + 1
+            left, right = min(left, bounds[z, 2] - radius), max(right, bounds[z, 3] + radius)
+    if end <= first:
+        return
+    width = right - left
+    inside_y = min(max(y, 0), image.shape[1] - 1)
+    for k in range(end - first + 2 * depth):
+        inside_z = min(max(origin[0] + first - depth + k, 0), image.shape[0] - 1)
+        copy_clamped(before[k * width : (k + 1) * width], image[inside_z, inside_y], left)
+    count = (end - first) * width
+    filter_strided(after[:count], before, width, across)
+    shift = left - origin[2]
+    for z in range(first, end):
+        line = after[(z - first) * width : (z - first + 1) * width]
+        for x in range(width):
+            values[z, row, shift + x] = line[x]
+
+
+@njit(nogil=True, cache=True)
+def _within_plane(plane: Any, bounds: Any, origin: Any, weights: Any, before: Any, after: Any) -> None:
+    """Filter a plane along both its axes, within its bounds."""
+    radius = weights.size - 1
+    rows, width = bounds[1] - bounds[0], bounds[3] - bounds[2] + 2 * radius
+    top, left = bounds[0] - origin[1], bounds[2] - radius - origin[2]
+    for k in range(rows + 2 * radius):
+        line = plane[top - radius + k, left : left + width]
+        for x in range(width):
+            before[k * width + x] = line[x]
+    filter_strided(after[: rows * width], before, width, weights)
+    count = rows * width - 2 * radius
+    filter_strided(before[:count], after, 1, weights)
+    for k in range(rows):
+        line = plane[top + k, left + radius : left + width - radius]
+        for x in range(line.size):
+            line[x] = before[k * width + x]
+
+
+@njit(nogil=True, cache=True)
+def copy_clamped(out: Any, row: Any, start: int) -> None:
+    """Copy the part of a row that begins at `start`, its ends repeated outside."""
+    n, width = out.size, row.size
+    first = min(max(-start, 0), n)
+    last = max(min(width - start, n), first)
+    for x in range(first):
+        out[x] = row[0]
+    part = row[start + first : start + last]
+    inner = out[first:last]
+    for x in range(part.size):
+        inner[x] = part[x]
+    for x in range(last, n):
+        out[x] = row[width - 1]
+
+
+@njit(nogil=True, cache=True)
+def filter_strided(out: Any, values: Any, step: int, weights: Any) -> None:
+    """out[i] = sum of weights[|k|] values[i + (radius + k) step] over |k| <= radius; arrays of one axis."""
+    middle = (weights.size - 1) * step
+    n = out.size
+    centre = values[middle : middle + n]
+    for i in range(n):
+        out[i] = weights[0] * centre[i]
+    for k in range(1, weights.size, 3):  # RADIUS is a multiple of 3
+        _add_pairs(out, values[middle - (k + 2) * step :], values[middle + k * step :], step, weights[k : k + 3])
+
+
+@njit(nogil=True, cache=True)
+def _add_pairs(out: Any, before: Any, after: Any, step: int, weights: Any) -> None:
+    """Add three neighbours on either side; six sources are few enough for the compiler to tell that none is `out`."""
+    n = out.size
+    far, mid, near = before[:n], before[step : step + n], before[2 * step : 2 * step + n]
+    a, b, c = after[:n], after[step : step + n], after[2 * step : 2 * step + n]
+    f, g, h = weights[0], weights[1], weights[2]
+    for i in range(n):
+        out[i] += f * (near[i] + a[i]) + g * (mid[i] + b[i]) + h * (far[i] + c[i])
+
+
+@njit(nogil=True, cache=True)
+def split(positions: Any, step: int, places: Any, parts: Any) -> None:
+    """Add (floor - 1) * step of positions along an axis to `places` (n,) int64; write what is left to `parts`."""
+    for i in range(places.size):
+        base = np.floor(positions[i])
+        parts[i] = np.float32(positions[i] - base)
+        places[i] += (np.int64(base) - 1) * step
+
+
+@njit(nogil=True, cache=True)
+def weigh(parts: Any, order: int, weights: Any) -> None:
+    """Write the weights (4 n,) of the four taps around points `parts` (n,) in [0, 1) past the second tap."""
+    one, two, half = np.float32(1), np.float32(2), np.float32(0.5)
+    sixth, two_thirds = np.float32(1 / 6), np.float32(2 / 3)
+    if order == 1:
+        for i in range(parts.size):
+            weights[4 * i] = np.float32(0)
+            weights[4 * i + 1] = one - parts[i]
+            weights[4 * i + 2] = parts[i]
+            weights[4 * i + 3] = np.float32(0)
+        return
+    for i in range(parts.size):
+        t = parts[i]
+        s = one - t
+        weights[4 * i] = s * s * s * sixth
+        weights[4 * i + 1] = two_thirds - t * t * (two - t) * half
+        weights[4 * i + 2] = two_thirds - s * s * (two - s) * half
+        weights[4 * i + 3] = t * t * t * sixth
+
+
+@njit(nogil=True, cache=True)
+def interpolate(out: Any, values: Any, points: Any, order: int, taps: Any, places: Any, parts: Any) -> None:
+    """Interpolate at points (3, n) float64, in voxels of the coefficients (Z, Y, X), into `out` (n,) float32.
+
+    `taps` (3, n, 4) and `parts` (n,), float32, and `places` (n,), int64, are room to work in, at least that long.
+    """
+    nz, ny, nx = values.shape
+    n = out.size
+    places = places[:n]
+    for i in range(n):
+        places[i] = 0
+    for axis, step in ((0, ny * nx), (1, nx), (2, 1)):
+        if axis > 0 or nz > 1:
+            split(points[axis], step, places, parts)
+            weigh(parts[:n], order, taps[axis].reshape(-1))
+    flat = values.reshape(-1)
+    if nz == 1:
+        for i in range(n):
+            out[i] = picture_sum(flat, places[i], nx, taps[1], taps[2], i)
+    else:
+        for i in range(n):
+            out[i] = volume_sum(flat, places[i], nx, ny * nx, taps[0], taps[1], taps[2], i)
+
+
+@njit(nogil=True, cache=True)
+def sample_points(out: Any, image: Any, points: Any, order: int, weights: Any) -> None:
+    """Interpolate an image (C, Z, Y, X) at points (3, n) into `out` (C, n)."""
+    sides = image.shape[1:]
+    first_plane, planes = plane_range(sides, points[0].min(), points[0].max())
+    bounds = no_bounds(planes)
+    for i in range(points.shape[1]):
+        need(bounds, first_plane, sides, points[:, i], points[:, i])
+    n = points.shape[1]
+    shifted, taps = np.empty((3, n)), np.empty((3, n, 4), np.float32)
+    places, parts = np.empty(n, np.int64), np.empty(n, np.float32)
+    origin = np.empty(3, np.int64)
+    for c in range(out.shape[0]):
+        values = coefficients(image[c], bounds, first_plane, weights, origin)
+        for axis in range(3):
+            for i in range(n):
+                shifted[axis, i] = clamped(points[axis, i], sides[axis]) - origin[axis]
+        interpolate(out[c], values, shifted, order, taps, places, parts)
+
+
+@njit(nogil=True, cache=True)
+def plane_range(sides: Any, low: float, high: float) -> Any:
+    """The first plane that points between two coordinates need, and how many planes; a flat axis has one."""
+    if sides[0] == 1:
+        return 0, 1
+    first = math.floor(clamped(low, sides[0])) - 1
+    return first, math.floor(clamped(high, sides[0])) + 3 - first

@@ -15,10 +15,11 @@ from synthanom.arrays import (
     check_image,
     inverse_matrix,
     pad_triple,
+    read_only,
     to_volume,
 )
 from synthanom.errors import SynthanomError
-from synthanom.kernels import cubic_spline, region_mask
+from synthanom.kernels import region_mask
 
 Direction = Literal["sink", "source"]
 
@@ -97,34 +98,29 @@ def warp_box(
     -------
     ndarray of shape (C, *box), float32
     """
+    from synthanom.kernels.cubic_spline.cpu import filter_weights
     from synthanom.kernels.radial_warp.cpu import warp_region
 
     centre, factor = pull
     corner, mask = region
     _check_settings(factor, direction, order, len(centre), mask.ndim)
     dims = mask.ndim
-    volume = to_volume(np.ascontiguousarray(image, dtype=np.float32), dims)
-    out = np.ascontiguousarray(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32)
-    # every sampling point lies within the shape, which may reach beyond the image where the box is cut
-    reach = region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix)
-    ends = np.asarray(corner) + np.asarray(mask.shape) - 1
-    low = np.minimum.reduce([np.asarray(geometry.position) - reach, np.asarray(centre), np.asarray(corner)])
-    high = np.maximum.reduce([np.asarray(geometry.position) + reach, np.asarray(centre), ends])
-    spline = cubic_spline.crop(volume, pad_triple(low, 0.0), pad_triple(high, 0.0), order=order)
-    warp_region(
-        to_volume(out, dims),
-        spline.coefficients,
-        spline.origin,
-        to_volume(np.ascontiguousarray(mask), dims),
-        pad_triple([float(a) for a in corner], 0.0),
+    out = np.array(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32, order="C")
+    shape = (
         geometry.kind == "ellipsoid",
         pad_triple([s / 2 for s in geometry.size], 1.0),
         region_mask.embed(inverse_matrix(geometry.matrix)),
         pad_triple(geometry.position, 0.0),
-        pad_triple(centre, 0.0),
-        float(factor),
-        direction == "sink",
-        order,
+        pad_triple(region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix), 0.0),
+    )
+    warp_region(
+        to_volume(out, dims),
+        read_only(to_volume(np.ascontiguousarray(image, dtype=np.float32), dims)),
+        region_mask.byte_volume(mask),
+        pad_triple([float(a) for a in corner], 0.0),
+        shape,
+        (pad_triple(centre, 0.0), float(factor), direction == "sink", order),
+        filter_weights(order),
     )
     return out
 
