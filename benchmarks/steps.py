@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 from synthanom import labels, regions, synthesis
-from synthanom.kernels import affine_patch, grey_reconstruct, poisson, radial_warp, smooth_change
+from synthanom.kernels import affine_patch, poisson, radial_warp, smooth_change
 from synthanom.tasks import deformation, donor_patch
 
 FACES: tuple[tuple[Any, str, str], ...] = (
@@ -20,9 +20,7 @@ FACES: tuple[tuple[Any, str, str], ...] = (
     (deformation, "draw_deformation", "strength"),
     (smooth_change, "largest_depth", "depth drawn"),
     (smooth_change, "change_box", "ramp"),
-    (labels.FlippedGaussian, "label_box", "pointwise"),
-    (labels, "fill_components", "components"),
-    (grey_reconstruct, "close_and_fill", "close and fill"),
+    (labels.FlippedGaussian, "label_box", "label"),
 )
 REST = "copies, rest"
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_mask
 from synthanom.errors import SynthanomError
-from synthanom.kernels import grey_reconstruct
+from synthanom.kernels import components, soft_label
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]  # corner and size, voxels
 
@@ -94,11 +94,7 @@ class FlippedGaussian(AbstractLabeller):
 
     def label_box(self, before: ImageArray, after: ImageArray, region: MaskArray) -> tuple[ImageArray, float]:
         """The label of one box (C, *box) and the largest pointwise label in it."""
-        change = np.abs(after.astype(np.float64) - before).mean(axis=0)
-        # expm1 keeps the digits of small changes, which 1 - exp(-x) loses in float32
-        pointwise = (-np.expm1(-(change**2) / (2 * self.sigma**2)) * region).astype(np.float32)
-        peak = float(pointwise.max(initial=0.0))
-        return (fill_components(pointwise, region) if self.fill else pointwise), peak
+        return soft_label.label_box(before, after, region, self.sigma, fill=self.fill)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""
@@ -118,27 +114,13 @@ def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:
     ndarray of shape (*box), float32
         Nowhere below `label`; components with a side under 3 voxels are left as they are.
     """
-    from scipy import ndimage
-
-    components, _ = ndimage.label(region)
-    out = label.copy()
-    for number, box in enumerate(ndimage.find_objects(components), start=1):
-        if min(s.stop - s.start for s in box) < grey_reconstruct.MIN_SIDE:
-            continue
-        own = np.where(components[box] == number, label[box], np.float32(0))
-        out[box] = np.maximum(out[box], grey_reconstruct.close_and_fill(own))
-    return out
+    return soft_label.fill_components(label, region)
 
 
 def bounding_box(mask: npt.NDArray[np.bool_]) -> Box | None:
     """Corner and size of the smallest box around the marked voxels; None if there are none."""
-    ends = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if filled.size == 0:
-            return None
-        ends.append((int(filled[0]), int(filled[-1]) + 1))
-    return tuple(a for a, _ in ends), tuple(b - a for a, b in ends)
+    low, end = components.bounds(mask).tolist()
+    return None if end[0] == 0 else (tuple(low), tuple(b - a for a, b in zip(low, end, strict=True)))
 
 
 def merge_boxes(boxes: Sequence[Box]) -> list[Box]:

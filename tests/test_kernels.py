@@ -395,9 +395,10 @@ def test_boxes_without_inside_are_refused():
         grey_reconstruct.close_and_fill(np.zeros((2, 5), np.float32))
 
 
-def test_a_serpentine_reaches_the_fixed_point():
-    # a corridor that runs left and right in turn: every second leg runs against the raster, so one pair of sweeps
-    # cannot settle it, and the bound must allow them all
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_serpentine_reaches_the_fixed_point(upright):
+    # a corridor that runs left and right (up and down) in turn: every second leg runs against the raster, so one
+    # pair of sweeps cannot settle it, and the bound must allow them all
     values = np.ones((46, 30), np.float32)
     values[:4, 2:6] = 0.2  # the way in, through the box's face
     for leg in range(7):
@@ -406,9 +407,21 @@ def test_a_serpentine_reaches_the_fixed_point():
         side = slice(24, 28) if leg % 2 == 0 else slice(2, 6)
         if leg < 6:
             values[top + 4 : top + 6, side] = 0.2
+    values = values.T.copy() if upright else values
     out = grey_reconstruct.close_and_fill(values)
     np.testing.assert_array_equal(out, reconstruct_reference.close_and_fill(values).astype(np.float32))
-    assert out[41, 10] == np.float32(0.2), "the far end drains through the whole corridor"
+    assert out[(10, 41) if upright else (41, 10)] == np.float32(0.2), "the far end drains through the whole corridor"
+
+
+@given(seed=SEEDS, shape=st.sampled_from([(31, 26), (12, 9, 11)]), walls=st.floats(0.2, 0.8))
+@settings(max_examples=40, deadline=None)
+def test_mazes_reach_the_fixed_point(seed, shape, walls):
+    rng = np.random.default_rng(seed)
+    coarse = rng.random(shape) < walls  # walls three voxels apart: the closing leaves corridors open
+    maze = np.kron(coarse, np.ones((3,) * len(shape)))[tuple(slice(0, n) for n in shape)] > 0
+    values = np.where(maze, rng.integers(6, 9, shape), rng.integers(0, 4, shape)).astype(np.float32) - np.float32(3)
+    out = grey_reconstruct.close_and_fill(values)  # some of them negative, whose bits order the other way round
+    np.testing.assert_array_equal(out, reconstruct_reference.close_and_fill(values).astype(np.float32))
 
 
 # ------------------------------------------------------------------ faces

@@ -8,8 +8,21 @@ from phantoms import CASES, ellipsoid, field
 from scipy import ndimage
 
 from synthanom.errors import SynthanomError
+from synthanom.kernels import components, flipped_exponential, soft_label
+from synthanom.kernels.components import reference as components_reference
+from synthanom.kernels.flipped_exponential import reference as exponential_reference
 from synthanom.kernels.grey_reconstruct import reference as reconstruct_reference
-from synthanom.labels import FlippedGaussian, bounding_box, merge_boxes
+from synthanom.kernels.soft_label import reference as label_reference
+from synthanom.labels import FlippedGaussian, bounding_box, fill_components, merge_boxes
+
+MASKS = st.tuples(st.integers(0, 10**6), st.sampled_from([(9, 21), (1, 8), (7, 1), (5, 6, 11)]), st.floats(0, 1))
+
+
+def drawn_mask(drawn):
+    """A random mask, a view of a larger one, so that it is not contiguous."""
+    seed, shape, density = drawn
+    larger = np.random.default_rng(seed).random(tuple(n + 3 for n in shape)) < density
+    return larger[tuple(slice(1, 1 + n) for n in shape)]
 
 
 def label_by_definition(before, after, region, sigma):
@@ -78,6 +91,95 @@ def test_holes_are_filled_but_components_do_not_mix():
     out = FlippedGaussian()(before, after, region)
     assert (out[6:9, 6:9] > 0.99).all()
     assert (out[17, 16:22] == 0).all()
+
+
+@given(drawn=MASKS, channels=st.sampled_from([1, 3]), fill=st.booleans(), smooth=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_label_of_a_box_equals_its_reference(drawn, channels, fill, smooth):
+    region = drawn_mask(drawn)
+    rng = np.random.default_rng(drawn[0] + 1)
+    before, after = rng.random((2, channels, *(n + 2 for n in region.shape)), dtype=np.float32)
+    if smooth:  # a few plateaus, one of them unchanged
+        after = before + np.float32(0.3) * np.round(2 * rng.random(after.shape, dtype=np.float32))
+    box = (slice(None), *(slice(1, 1 + n) for n in region.shape))
+    label, peak = soft_label.label_box(before[box], after[box], region, 0.3, fill=fill)
+    expected, largest = label_reference.label_box(before[box], after[box], region, 0.3, fill=fill)
+    assert label.dtype == np.float32
+    np.testing.assert_allclose(label, expected, atol=1e-6)
+    assert peak == pytest.approx(largest, abs=1e-6)
+    assert (label >= soft_label.label_box(before[box], after[box], region, 0.3, fill=False)[0]).all()
+
+
+def test_a_component_within_another_takes_no_part_in_its_filling():
+    region = np.zeros((13, 13), bool)
+    region[:, :3] = region[10:] = True  # an L, and beside it, one voxel away, a block in the L's box
+    region[:9, 4:9] = True
+    change = np.where(region, 0.2, 0.5).astype(np.float32)[None]
+    label, _ = soft_label.label_box(np.zeros_like(change), change, region, 0.2)
+    expected, _ = label_reference.label_box(np.zeros_like(change), change, region, 0.2)
+    np.testing.assert_allclose(label, expected, atol=1e-6)
+    assert label[4, 3] == 0, "together they would close the gap"
+    pointwise = label_reference.label_box(np.zeros_like(change), change, region, 0.2, fill=False)[0].astype(np.float32)
+    np.testing.assert_array_equal(fill_components(pointwise, region), label)
+
+
+def test_any_array_will_do():
+    before, region = field((12, 14), 2), ellipsoid((12, 14))
+    after = before + field((12, 14), 2, 1)
+    expected = FlippedGaussian()(before, after, region)
+    kept = before.copy(), after.copy(), region.copy()
+    for array in (before, after, region):
+        array.flags.writeable = False
+    for first, last, mask in (
+        (before, after, region),
+        (np.asfortranarray(before), after, np.asfortranarray(region)),
+        (before[:, ::-1], after[:, ::-1], region[::-1]),
+        (before.astype(np.float64), after.astype(np.float64), region),
+    ):
+        out = FlippedGaussian()(first, last, mask)
+        np.testing.assert_array_equal(out if first.strides[1] > 0 else out[::-1], expected)
+    for array, same in zip((before, after, region), kept, strict=True):
+        np.testing.assert_array_equal(array, same)
+
+
+def test_flipped_exponential_equals_its_reference():
+    u = np.concatenate([[0.0], np.logspace(-300, -9, 100), np.logspace(-9, np.log10(18), 1000)])
+    out = flipped_exponential.flipped_exponential(u)
+    np.testing.assert_allclose(out, exponential_reference.flipped_exponential(u), rtol=1e-14, atol=0)
+    assert (np.diff(out) >= 0).all()
+    far = flipped_exponential.flipped_exponential(np.array([17.9, 18.0, 500.0, 1e300]))
+    assert (far <= 1).all() and (far[1:].astype(np.float32) == 1).all()
+    assert flipped_exponential.flipped_exponential(np.array([np.log(2)]))[0] == pytest.approx(0.5, rel=1e-14)
+
+
+@given(drawn=MASKS)
+@settings(max_examples=60, deadline=None)
+def test_components_equal_their_reference_and_scipy(drawn):
+    region = drawn_mask(drawn)
+    numbers, boxes = components.label(region)
+    expected, tight = components_reference.label(region)
+    np.testing.assert_array_equal(numbers, expected)
+    np.testing.assert_array_equal(boxes, tight)
+    theirs, count = ndimage.label(region)
+    assert count == len(boxes)
+    assert len(np.unique(np.stack([numbers, theirs]).reshape(2, -1), axis=1).T) == count + (not region.all())
+    found = bounding_box(region)
+    if count == 0:
+        assert found is None
+    else:
+        assert found == (tuple(tight[:, 0].min(0)), tuple(tight[:, 1].max(0) - tight[:, 0].min(0)))
+
+
+def test_components_that_meet_late_are_one():
+    comb = np.zeros((9, 40), bool)
+    comb[:-1, ::2] = True
+    comb[-1] = True  # twenty teeth, joined in the last row only
+    spiral = np.ones((9, 9), bool)
+    spiral[1, :8] = spiral[1:8, 7] = spiral[7, 1:8] = spiral[3:8, 1] = spiral[3, 1:6] = False
+    for mask in (comb, spiral, np.stack([comb, comb[::-1]])):
+        numbers, boxes = components.label(mask)
+        np.testing.assert_array_equal(numbers, mask)
+        np.testing.assert_array_equal(boxes[0], [(0,) * mask.ndim, mask.shape])
 
 
 def test_boxes():

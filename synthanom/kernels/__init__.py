@@ -9,12 +9,17 @@ from typing import Any
 
 __all__ = [
     "affine_patch",
+    "components",
     "cubic_spline",
+    "flipped_exponential",
     "grey_reconstruct",
+    "inner_boundary",
+    "placement",
     "poisson",
     "radial_warp",
     "region_mask",
     "smooth_change",
+    "soft_label",
 ]
 
 

@@ -9,6 +9,7 @@ doi:10.1109/83.217222.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from synthanom.arrays import as_numpy, back_to, to_volume
 from synthanom.errors import SynthanomError
@@ -38,12 +39,16 @@ def close_and_fill(values: Any) -> Any:
     The element holds the offsets of squared length <= 2. What lies beyond the box is ignored by the closing. The
     seed of the reconstruction equals the closed values on the box's faces and their maximum inside.
     """
-    from synthanom.kernels.grey_reconstruct.cpu import close_values, reconstruct
+    from synthanom.kernels.grey_reconstruct.cpu import fill_volume
 
     array = as_numpy(values)
     if array.ndim not in (2, 3) or min(array.shape) < MIN_SIDE:
         raise SynthanomError(f"values must have 2 or 3 axes of at least {MIN_SIDE} voxels, got shape {array.shape}")
-    volume = to_volume(np.ascontiguousarray(array, dtype=np.float32), array.ndim)
-    closed = close_values(volume)
-    reconstruct(closed)
-    return back_to(np.maximum(closed, volume).reshape(array.shape), values)
+    keys = _keys(np.array(array, dtype=np.float32, order="C").view(np.int32))
+    filled = fill_volume(to_volume(keys, array.ndim)).reshape(array.shape)
+    return back_to(_keys(filled).view(np.float32), values)
+
+
+def _keys(bits: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Integers that order as the floats whose bits are given, and back."""
+    return bits ^ ((bits >> 31) & np.int32(2**31 - 1))

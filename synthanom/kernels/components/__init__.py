@@ -1,0 +1,45 @@
+"""Face-connected components of a mask, and their boxes."""
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.arrays import MaskArray, to_volume
+
+
+def label(region: MaskArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Number the face-connected components of a mask in the order of their first voxels.
+
+    Parameters
+    ----------
+    region : ndarray of shape (*S), bool
+
+    Returns
+    -------
+    numbers : ndarray of shape (*S), int32
+        1, 2, ... in the components, 0 outside.
+    boxes : ndarray of shape (n, 2, D), int64
+        First voxel and end (one after the last voxel) of each component's tight box.
+    """
+    from synthanom.kernels.components.cpu import boxes_of, find_runs, join_runs, paint
+
+    runs, rows = find_runs(in_eights(region))
+    out = np.zeros(region.shape, dtype=np.int32)
+    numbers, count = join_runs(runs, rows, region.shape[-2])
+    paint(to_volume(out, region.ndim), runs, numbers)
+    return out, boxes_of(runs, numbers, count)[:, :, 3 - region.ndim :]
+
+
+def bounds(region: MaskArray) -> npt.NDArray[np.int64]:
+    """First marked voxel and end of the tight box around all marked voxels: int64 (2, D); both 0 if there are none."""
+    from synthanom.kernels.components.cpu import bounds_of
+
+    contiguous = np.ascontiguousarray(region)
+    return np.asarray(bounds_of(to_volume(contiguous, region.ndim).view(np.uint8))[:, 3 - region.ndim :])
+
+
+def in_eights(region: MaskArray) -> npt.NDArray[np.uint8]:
+    """A mask as the compiled functions take it: uint8 (Z, Y, X), rows filled up to a multiple of 8 voxels."""
+    width = region.shape[-1]
+    out = np.zeros((*region.shape[:-1], (width + 7) // 8 * 8), dtype=np.uint8)
+    out[..., :width] = region
+    return to_volume(out, region.ndim)
