@@ -80,8 +80,10 @@ FAULTS = [
     ),
     ("kernels/flipped_exponential/cpu.py", "1.0 / 720.0", "1.0 / 721.0", "test_labels.py -k exponential"),
     ("kernels/poisson/cpu.py", "abs(gradient) >= abs(other)", "abs(gradient) > abs(other)", "test_kernels.py -k ties"),
-    ("kernels/poisson/cpu.py", "-4.0 * np.sin", "-3.99 * np.sin", "test_kernels.py -k poisson"),
-    ("kernels/poisson/__init__.py", "mask = clear_faces(region)", "mask = region.copy()", "test_kernels.py -k poisson"),
+    ("kernels/poisson/cpu.py", "first, end = 1, row.size - 1", "first, end = 0, row.size - 1", "test_kernels.py"),
+    ("kernels/poisson/sines.py", "-4.0 * math.sin", "-3.99 * math.sin", "test_kernels.py -k poisson"),
+    ("kernels/poisson/sines.py", "c[j] + a00 * b0", "c[j] + a01 * b0", "test_kernels.py -k poisson"),
+    ("kernels/poisson/sines.py", "if n % 2:", "if n % 3:", "test_kernels.py -k poisson"),
     ("kernels/soft_label/cpu.py", "total[x] += abs", "total[x] -= abs", "test_labels.py -k definition"),
     (
         "kernels/soft_label/cpu.py",

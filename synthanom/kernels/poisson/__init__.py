@@ -12,6 +12,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_image, check_mask, to_volume
 from synthanom.errors import SynthanomError
+from synthanom.kernels.region_mask import byte_volume
 
 
 def blend(target: Any, donor: Any, region: Any, corner: Sequence[int], *, mixed: bool = True) -> Any:
@@ -56,29 +57,14 @@ def blend(target: Any, donor: Any, region: Any, corner: Sequence[int], *, mixed:
 
 def blend_box(target: ImageArray, donor: ImageArray, region: MaskArray, *, mixed: bool = True) -> ImageArray:
     """`blend` on the values of the box alone: float32 (C, *box)."""
-    from synthanom.kernels.poisson.cpu import divergence, solve
+    from synthanom.kernels.poisson.cpu import blend_volume
 
     check_mask(region, target.shape[1:], name="region")
     if donor.shape != target.shape:
         raise SynthanomError(f"donor must have the box's shape {target.shape}, got {donor.shape}; resample it first")
     dims = region.ndim
     out = np.array(target, dtype=np.float32, order="C")
-    if min(region.shape) < 3:
-        return out  # a box without inner voxels: its faces are all of it, and they stay
-    mask = clear_faces(region)
-    volume = to_volume(out, dims)
-    patch = to_volume(np.ascontiguousarray(donor, dtype=np.float32), dims)
-    for c in range(volume.shape[0]):
-        rhs = divergence(volume[c], patch[c], to_volume(mask, dims), mixed)
-        correction = solve(rhs, dims == 3)
-        inner = volume[c, 1:-1, 1:-1, 1:-1] if dims == 3 else volume[c, :, 1:-1, 1:-1]
-        inner += correction
-    return out
-
-
-def clear_faces(region: MaskArray) -> MaskArray:
-    """A copy of the region without the voxels on its box's faces."""
-    inner = (slice(1, -1),) * region.ndim
-    out = np.zeros_like(region)
-    out[inner] = region[inner]
+    if min(region.shape) >= 3:  # the faces of a smaller box are all of it, and they stay
+        patch = to_volume(np.ascontiguousarray(donor, dtype=np.float32), dims)
+        blend_volume(to_volume(out, dims), patch, byte_volume(region), dims == 2, mixed)
     return out

@@ -1,0 +1,270 @@
+"""The type-1 sine transform as matrix products of half the size, tile by tile, summed in a fixed order.
+
+With S[i, j] = sin(pi (i + 1)(j + 1) / (n + 1)), S[n - 1 - i, j] = (-1)^j S[i, j]: folding a line onto its first half, as
+sum and as difference, leaves one product for the even j and one for the odd. Frequencies are kept in that order.
+
+Values are transformed along the middle axis of (planes, n, m), or along the last of (rows, n), a tile of lines at a time
+in two flat arrays of room. Compiled here rather than given to BLAS: no build of it can change a bit, and no thread starts.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+TILE = 128  # lines of a tile; as a constant it tells the compiler how far apart rows of the tile are
+STEP = 16  # tiles are filled up to whole vectors
+ROWS = 4  # rows and terms of a product taken at once
+
+
+@njit(nogil=True, cache=True)
+def padded(n: int) -> int:
+    """The next multiple of ROWS."""
+    return (n + ROWS - 1) // ROWS * ROWS
+
+
+@njit(nogil=True, cache=True)
+def half_sines(n: int) -> Any:
+    """The two halves of the transform, even and odd frequencies, and their transposes: float32 (4, side, side).
+
+    Rows are frequencies, columns places of the first half; what goes beyond either is 0.
+    """
+    side = padded((n + 1) // 2)
+    table = np.empty(2 * (n + 1))
+    for k in range(table.size):
+        table[k] = math.sin(math.pi * k / (n + 1))
+    out = np.zeros((4, side, side), np.float32)
+    for odd in range(2):
+        count = (n + 1 - odd) // 2
+        for j in range(count):
+            for i in range(count):
+                # the product modulo one period, so that large arguments lose nothing
+                value = table[((i + 1) * (2 * j + odd + 1)) % (2 * (n + 1))]
+                out[odd, j, i] = out[2 + odd, i, j] = value
+    return out
+
+
+@njit(nogil=True, cache=True)
+def room(n: int) -> Any:
+    """Room for a tile of lines of n values."""
+    return np.zeros(2 * padded((n + 1) // 2) * TILE, np.float32)
+
+
+@njit(nogil=True, cache=True)
+def multiply(sines: Any, which: int, tile: Any, out: Any, width: int) -> None:
+    """Multiply the halves of a tile by two of the four matrices: `which` 0, forth, or 2, back."""
+    side = sines.shape[1]
+    for i in range(2 * side * TILE):
+        out[i] = np.float32(0)
+    for odd in range(2):
+        start = odd * side * TILE
+        for i in range(0, side, ROWS):
+            for k in range(0, side, ROWS):
+                _add_block(sines, which + odd, i, k, tile, start + k * TILE, out, start + i * TILE, width)
+
+
+@njit(nogil=True, cache=True)
+def _add_block(
+    sines: Any, which: int, i: int, k: int, tile: Any, source: int, out: Any, target: int, width: int
+) -> None:
+    """Add a block of 4 x 4 of a matrix times four rows of the tile to four rows of `out`."""
+    a = sines[which]
+    a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
+    a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
+    a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
+    a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
+    b, c = tile[source : source + 4 * TILE], out[target : target + 4 * TILE]
+    for j in range(width):
+        b0, b1, b2, b3 = b[j], b[j + TILE], b[j + 2 * TILE], b[j + 3 * TILE]
+        c[j] = c[j] + a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
+        c[j + TILE] = c[j + TILE] + a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
+        c[j + 2 * TILE] = c[j + 2 * TILE] + a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
+        c[j + 3 * TILE] = c[j + 3 * TILE] + a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+
+
+@njit(nogil=True, cache=True)
+def fold_columns(values: Any, start: int, width: int, tile: Any) -> None:
+    """Put `width` lines along the middle axis of (planes, n, m), counted from `start`, into a tile, folded."""
+    n, m = values.shape[1:]
+    side, half = padded((n + 1) // 2), n // 2
+    done = 0
+    while done < width:
+        p, x = (start + done) // m, (start + done) % m
+        part = min(m - x, width - done)
+        for i in range(half):
+            one, other = values[p, i, x : x + part], values[p, n - 1 - i, x : x + part]
+            even = tile[i * TILE + done : i * TILE + done + part]
+            odd = tile[(side + i) * TILE + done : (side + i) * TILE + done + part]
+            for j in range(part):
+                even[j] = one[j] + other[j]
+                odd[j] = one[j] - other[j]
+        if n % 2:
+            middle, even = values[p, half, x : x + part], tile[half * TILE + done : half * TILE + done + part]
+            for j in range(part):
+                even[j] = middle[j]
+        done += part
+
+
+@njit(nogil=True, cache=True)
+def unfold_columns(values: Any, start: int, width: int, tile: Any) -> None:
+    """The inverse of `fold_columns` (but for a factor 2)."""
+    n, m = values.shape[1:]
+    side, half = padded((n + 1) // 2), n // 2
+    done = 0
+    while done < width:
+        p, x = (start + done) // m, (start + done) % m
+        part = min(m - x, width - done)
+        for i in range(half):
+            one, other = values[p, i, x : x + part], values[p, n - 1 - i, x : x + part]
+            even = tile[i * TILE + done : i * TILE + done + part]
+            odd = tile[(side + i) * TILE + done : (side + i) * TILE + done + part]
+            for j in range(part):
+                one[j] = even[j] + odd[j]
+                other[j] = even[j] - odd[j]
+        if n % 2:
+            middle, even = values[p, half, x : x + part], tile[half * TILE + done : half * TILE + done + part]
+            for j in range(part):
+                middle[j] = even[j]
+        done += part
+
+
+@njit(nogil=True, cache=True)
+def move_columns(values: Any, start: int, width: int, tile: Any, into: bool) -> None:
+    """Copy lines of frequencies along the middle axis `into` a tile, or back."""
+    n, m = values.shape[1:]
+    gap = padded((n + 1) // 2) - (n + 1) // 2  # rows of 0 between the even and the odd ones
+    done = 0
+    while done < width:
+        p, x = (start + done) // m, (start + done) % m
+        part = min(m - x, width - done)
+        for k in range(n):
+            row = (k if k < (n + 1) // 2 else k + gap) * TILE + done
+            line, target = values[p, k, x : x + part], tile[row : row + part]
+            if into:
+                for j in range(part):
+                    target[j] = line[j]
+            else:
+                for j in range(part):
+                    line[j] = target[j]
+        done += part
+
+
+@njit(nogil=True, cache=True)
+def transform_columns(values: Any, forth: bool, sines: Any, tile: Any, other: Any) -> None:
+    """Transform (planes, n, m) along the middle axis, in place: to frequencies, or back to places."""
+    lines = values.shape[0] * values.shape[2]
+    for start in range(0, lines, TILE):
+        width = min(TILE, lines - start)
+        whole = (width + STEP - 1) // STEP * STEP
+        if forth:
+            fold_columns(values, start, width, tile)
+            multiply(sines, 0, tile, other, whole)
+            move_columns(values, start, width, other, False)
+        else:
+            move_columns(values, start, width, tile, True)
+            multiply(sines, 2, tile, other, whole)
+            unfold_columns(values, start, width, other)
+
+
+@njit(nogil=True, cache=True)
+def transform_rows(values: Any, forth: bool, sines: Any, tile: Any, other: Any) -> None:
+    """Transform (rows, n) along the last axis, in place: as `transform_columns`, the tile holding rows upright."""
+    rows, n = values.shape
+    side, half = padded((n + 1) // 2), n // 2
+    evens = n - half
+    for start in range(0, rows, TILE):
+        width = min(TILE, rows - start)
+        whole = (width + STEP - 1) // STEP * STEP
+        for j in range(width):
+            line = values[start + j]
+            if forth:
+                for i in range(half):
+                    tile[i * TILE + j] = line[i] + line[n - 1 - i]
+                    tile[(side + i) * TILE + j] = line[i] - line[n - 1 - i]
+                if n % 2:
+                    tile[half * TILE + j] = line[half]
+            else:
+                for i in range(evens):
+                    tile[i * TILE + j] = line[i]
+                for i in range(half):
+                    tile[(side + i) * TILE + j] = line[evens + i]
+        multiply(sines, 0 if forth else 2, tile, other, whole)
+        for j in range(width):
+            line = values[start + j]
+            if forth:
+                for i in range(evens):
+                    line[i] = other[i * TILE + j]
+                for i in range(half):
+                    line[evens + i] = other[(side + i) * TILE + j]
+            else:
+                for i in range(half):
+                    even, odd = other[i * TILE + j], other[(side + i) * TILE + j]
+                    line[i] = even + odd
+                    line[n - 1 - i] = even - odd
+                if n % 2:
+                    line[half] = other[half * TILE + j]
+
+
+@njit(nogil=True, cache=True)
+def divide_columns(values: Any, own: Any, along: Any, across: Any, factor: float, room: Any) -> None:
+    """Transform (planes, n, m) along the middle axis, divide by the eigenvalues, transform back.
+
+    `along` (n,) are those of the middle axis, `across` (planes, m) the sums of all others'; `own` holds the sines.
+    """
+    planes, n, m = values.shape
+    tile, other = room
+    gap = padded((n + 1) // 2) - (n + 1) // 2
+    lines = planes * m
+    every = across.reshape(lines)
+    scale = np.float32(factor)
+    for start in range(0, lines, TILE):
+        width = min(TILE, lines - start)
+        whole = (width + STEP - 1) // STEP * STEP
+        fold_columns(values, start, width, tile)
+        multiply(own, 0, tile, other, whole)
+        sums = every[start : start + width]
+        for k in range(n):
+            row = (k if k < (n + 1) // 2 else k + gap) * TILE
+            line, eigenvalue = other[row : row + width], along[k]
+            for j in range(width):
+                line[j] = line[j] * (scale / (eigenvalue + sums[j]))
+        multiply(own, 2, other, tile, whole)
+        unfold_columns(values, start, width, tile)
+
+
+@njit(nogil=True, cache=True)
+def eigenvalues(n: int) -> Any:
+    """Those of the second difference with 0 beyond both ends, in the order of the transform: float32 (n,)."""
+    out = np.empty(n, np.float32)
+    evens = (n + 1) // 2
+    for k in range(n):
+        frequency = 2 * k if k < evens else 2 * (k - evens) + 1
+        # 2 cos(a) - 2 written so that small eigenvalues keep their digits
+        out[k] = -4.0 * math.sin(math.pi * (frequency + 1) / (2 * (n + 1))) ** 2
+    return out
+
+
+@njit(nogil=True, cache=True)
+def solve(values: Any, flat: bool) -> None:
+    """Solve Laplacian(f) = values with f = 0 around (Z, Y, X), in place; a `flat` first axis is left out."""
+    nz, ny, nx = values.shape
+    factor = 4.0 / ((ny + 1) * (nx + 1))
+    tile_x, other_x, sines_x = room(nx), room(nx), half_sines(nx)
+    tile_y, other_y, sines_y = room(ny), room(ny), half_sines(ny)
+    rows = values.reshape(nz * ny, nx)
+    transform_rows(rows, True, sines_x, tile_x, other_x)
+    along_x, along_y = eigenvalues(nx), eigenvalues(ny)
+    if flat:
+        divide_columns(values, sines_y, along_y, along_x.reshape(1, nx), factor, (tile_y, other_y))
+    else:
+        transform_columns(values, True, sines_y, tile_y, other_y)
+        across = np.empty((1, ny * nx), np.float32)
+        for y in range(ny):
+            for x in range(nx):
+                across[0, y * nx + x] = along_y[y] + along_x[x]
+        whole = values.reshape(1, nz, ny * nx)
+        own = (room(nz), room(nz))
+        divide_columns(whole, half_sines(nz), eigenvalues(nz), across, factor * 2.0 / (nz + 1), own)
+        transform_columns(values, False, sines_y, tile_y, other_y)
+    transform_rows(rows, False, sines_x, tile_x, other_x)
