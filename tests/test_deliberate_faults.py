@@ -40,11 +40,17 @@ FAULTS = [
     ("kernels/radial_warp/cpu.py", "if a0 > 0.0 else down0", "if a0 < 0.0 else down0", "test_kernels.py -k warp"),
     ("kernels/radial_warp/cpu.py", "factor - 1.0, work", "factor, work", "test_kernels.py -k warp_of_a_ball"),
     ("kernels/radial_warp/powers.py", "1 / 3 + s * series", "1 / 3.01 + s * series", "test_kernels.py -k powers"),
-    ("kernels/smooth_change/cpu.py", "if i + k < n else 0.0", "if i + k < n else step", "test_kernels.py -k depth"),
     (
         "kernels/smooth_change/cpu.py",
-        "math.sqrt(d) / ramp, 1.0)",
-        "math.sqrt(d) / ramp, 1.1)",
+        "for k in range(1, reach + 1)",
+        "for k in range(1, reach)",
+        "test_kernels.py -k depth",
+    ),
+    ("kernels/smooth_change/cpu.py", "reach = math.ceil(radius) - 1", "reach = 0", "test_kernels.py -k depth"),
+    (
+        "kernels/smooth_change/cpu.py",
+        "math.sqrt(k) / ramp, 1.0)",
+        "math.sqrt(k) / ramp, 1.1)",
         "test_kernels.py -k smooth_change",
     ),
     (

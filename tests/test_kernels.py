@@ -343,6 +343,8 @@ def test_depth_is_exact_up_to_its_limit(seed, dims, limit):
     np.testing.assert_allclose(np.minimum(depth, limit), np.minimum(expected, limit), atol=1e-12)
     if limit == np.inf:
         assert smooth_change.largest_depth(region) == pytest.approx(expected.max(initial=0.0))
+    deepest = min(expected.max(initial=0.0), limit)
+    assert smooth_change.largest_depth(region, limit=limit) == pytest.approx(deepest)
 
 
 def test_smooth_change_of_a_slab_is_the_closed_form():

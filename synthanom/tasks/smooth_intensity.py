@@ -64,8 +64,8 @@ class SmoothIntensity(AbstractTask):
         for _ in range(sample.image.shape[0]):
             sign = 1.0 if rng.random() < 0.5 else -1.0
             change.append(float(sign * (self.scale / 2 + self.scale * rng.standard_gamma(3.0))))
-        ramp = min(min(sample.shape) * share, smooth_change.largest_depth(region.mask))
-        return SmoothIntensityParams(ramp=float(ramp), change=tuple(change), limits=limits_of(sample))
+        ramp = smooth_change.largest_depth(region.mask, limit=min(sample.shape) * share)
+        return SmoothIntensityParams(ramp=ramp, change=tuple(change), limits=limits_of(sample))
 
     @staticmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:

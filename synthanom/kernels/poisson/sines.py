@@ -1,10 +1,11 @@
 """The type-1 sine transform as matrix products of half the size, tile by tile, summed in a fixed order.
 
-With S[i, j] = sin(pi (i + 1)(j + 1) / (n + 1)), S[n - 1 - i, j] = (-1)^j S[i, j]: folding a line onto its first half, as
-sum and as difference, leaves one product for the even j and one for the odd. Frequencies are kept in that order.
+With S[i, j] = sin(pi (i + 1)(j + 1) / (n + 1)), S[n - 1 - i, j] = (-1)^j S[i, j]: folding a line onto its first half,
+as sum and as difference, leaves one product for the even j and one for the odd. Frequencies are kept in that order.
 
-Values are transformed along the middle axis of (planes, n, m), or along the last of (rows, n), a tile of lines at a time
-in two flat arrays of room. Compiled here rather than given to BLAS: no build of it can change a bit, and no thread starts.
+Values are transformed along the middle axis of (planes, n, m), or along the last of (rows, n), a tile of lines at a
+time in two flat arrays of room. Compiled here rather than given to BLAS: no build of it can change a bit, and no thread
+starts.
 """
 
 import math

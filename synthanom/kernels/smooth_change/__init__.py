@@ -1,5 +1,6 @@
 """A constant change of intensity that fades in from the region's edge."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from synthanom.arrays import (
     value_range,
 )
 from synthanom.errors import SynthanomError
+from synthanom.kernels.region_mask import byte_volume
 
 
 def apply(
@@ -77,8 +79,8 @@ def change_box(
         )
     dims = region.ndim
     out = np.array(values, dtype=np.float32, order="C")
-    squared = to_volume(squared_depth(region, limit=ramp), dims)
-    add_ramp(to_volume(out, dims), squared, float(ramp), change.astype(np.float64), limits.astype(np.float64))
+    squared, cap = _squared_depth(region, ramp)
+    add_ramp(to_volume(out, dims), squared, cap, float(ramp), change.astype(np.float64), limits.astype(np.float64))
     return out
 
 
@@ -88,20 +90,31 @@ def _numbers(values: Any) -> FloatArray:
     return np.asarray(plain, dtype=np.float64)
 
 
-def squared_depth(region: MaskArray, *, limit: float = np.inf) -> FloatArray:
-    """Squared Euclidean distance to the nearest voxel outside, in voxels, exact up to `limit`: float64 (*box).
+def squared_depth(region: MaskArray, *, limit: float = np.inf) -> npt.NDArray[np.int32]:
+    """Squared Euclidean distance to the nearest voxel outside, in voxels, exact up to `limit`: int32 (*box).
 
     Deeper voxels hold some value of at least `limit` squared.
     """
+    return _squared_depth(region, limit)[0].reshape(region.shape)
+
+
+def _squared_depth(region: MaskArray, limit: float) -> tuple[npt.NDArray[np.int32], int]:
+    """Squared depths of a region as a volume, and the largest value that they may have."""
     from synthanom.kernels.smooth_change.cpu import fill_squared_depth
 
-    volume = to_volume(np.ascontiguousarray(region), region.ndim)
-    cap = float(sum(n * n for n in volume.shape)) if not np.isfinite(limit) else float(np.ceil(limit)) ** 2
-    out = np.empty(volume.shape, dtype=np.float64)
+    volume = byte_volume(region)
+    cap = ((min(region.shape) + 1) // 2) ** 2  # beyond the box all is outside
+    if limit * limit < cap:
+        cap = math.ceil(limit) ** 2
+    out = np.empty(volume.shape, dtype=np.int32)
     fill_squared_depth(out, volume, cap, region.ndim == 2)
-    return out.reshape(region.shape)
+    return out, cap
 
 
-def largest_depth(region: MaskArray) -> float:
-    """Distance in voxels from the region's deepest voxel to the nearest voxel outside; 0 for an empty region."""
-    return float(np.sqrt(squared_depth(region).max(initial=0.0)))
+def largest_depth(region: MaskArray, *, limit: float = np.inf) -> float:
+    """Distance in voxels from the region's deepest voxel to the nearest voxel outside, at most `limit`; 0 if empty."""
+    from synthanom.kernels.smooth_change.cpu import holds_ball
+
+    if limit < min(region.shape) and holds_ball(byte_volume(region), region.ndim == 2, float(limit)):
+        return float(limit)
+    return min(math.sqrt(_squared_depth(region, limit)[0].max(initial=0)), float(limit))
