@@ -114,6 +114,12 @@ class Sample:
         return value_range(self.image)
 
     @cached_property
+    def range_numbers(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """`limits` as plain numbers, as parameters hold them."""
+        low, high = self.limits.tolist()
+        return tuple(low), tuple(high)
+
+    @cached_property
     def sha256(self) -> str:
         """Digest of the image's shape and values and of the foreground: what a recipe checks before a replay."""
         digest = hashlib.sha256(repr(tuple(self.image.shape)).encode())

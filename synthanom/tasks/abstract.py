@@ -6,7 +6,6 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, check_image
 from synthanom.errors import SynthanomError
@@ -184,16 +183,7 @@ def known_fields(cls: type[Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def limits_of(sample: Sample) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """A sample's range per channel as plain numbers: (smallest, largest)."""
-    low, high = sample.limits.tolist()
-    return tuple(low), tuple(high)
-
-
-def clip_inner(values: ImageArray, limits: npt.ArrayLike) -> ImageArray:
-    """Clip the inner voxels of a box (C, *box) to `limits` (2, C), in place; the box's faces stay as they are."""
-    low, high = np.asarray(limits, dtype=np.float32).reshape(2, -1, *(1,) * (values.ndim - 1))
-    inner = values[(slice(None), *(slice(1, -1),) * (values.ndim - 1))]
-    np.clip(inner, low, high, out=inner)
-    return values
+    return sample.range_numbers
 
 
 def _listed(value: Any) -> Any:

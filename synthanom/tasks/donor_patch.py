@@ -11,7 +11,7 @@ from synthanom.kernels import affine_patch, poisson
 from synthanom.kernels.region_mask import byte_volume, embed
 from synthanom.regions import PROPOSALS, Region
 from synthanom.sample import Sample
-from synthanom.tasks.abstract import AbstractParams, AbstractTask, clip_inner, limits_of
+from synthanom.tasks.abstract import AbstractParams, AbstractTask, limits_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +99,13 @@ class AbstractBlend(AbstractTask):
         patch = affine_patch.sample(
             donor.image, params.matrix, params.offset, region.size, params.donor_limits, region.mask
         )
-        out = poisson.blend_box(image[(slice(None), *region.slices)], patch, region.mask, mixed=params.mixed)
-        return clip_inner(out, params.limits)
+        target = image[(slice(None), *region.slices)]
+        return poisson.blend_box(target, patch, region.mask, mixed=params.mixed, limits=params.limits)
 
     @staticmethod
     def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
         """The region and every voxel of its box that blending changed by more than the threshold: bool (*box)."""
-        change = np.abs(after.astype(np.float64) - before).mean(axis=0)
-        return np.asarray(region.mask | (change > params.join_threshold))
+        return poisson.changed(before, after, region.mask, params.join_threshold)
 
 
 def _check_donor(sample: Sample, donor: Sample) -> None:

@@ -43,7 +43,7 @@ def sample(
     SynthanomError
         For a donor of another number of axes than `size`.
     """
-    from synthanom.kernels.affine_patch.cpu import needed_spans, sample_spans
+    from synthanom.kernels.affine_patch.cpu import all_rows, needed_rows, sample_rows
     from synthanom.kernels.cubic_spline.cpu import filter_weights
 
     values = as_numpy(donor)
@@ -53,17 +53,17 @@ def sample(
         raise SynthanomError(f"donor must have {dims} spatial axes as the box has, got shape {values.shape}")
     out = np.zeros((values.shape[0], *(1,) * (3 - dims), *sides), dtype=np.float32)
     if region is None:
-        spans = np.full((*out.shape[1:3], 2), (0, sides[-1]), dtype=np.int32)
+        rows = all_rows(out.shape[1:])
     else:
         check_mask(region, sides, name="region")
-        spans = needed_spans(region_mask.byte_volume(region), dims == 2)
-    sample_spans(
+        rows = needed_rows(region_mask.byte_volume(region), dims == 2)
+    sample_rows(
         out,
         read_only(to_volume(np.ascontiguousarray(values, dtype=np.float32), dims)),
         region_mask.embed(np.asarray(matrix, dtype=np.float64)),
         pad_triple(offset, 0.0),
         _range(values) if limits is None else np.asarray(limits, dtype=np.float64),
-        spans,
+        rows,
         filter_weights(3),
     )
     return back_to(out.reshape(values.shape[0], *sides), donor)

@@ -62,8 +62,8 @@ def need(bounds: Any, first_plane: int, sides: Any, low: Any, high: Any) -> None
 
 
 @njit(nogil=True, cache=True)
-def coefficients(image: Any, bounds: Any, first_plane: int, weights: Any, origin: Any) -> Any:
-    """Filter the needed part of an image (Z, Y, X), its border repeated outside.
+def coefficients(image: Any, channel: int, bounds: Any, first_plane: int, weights: Any, origin: Any) -> Any:
+    """Filter the needed part of a channel of an image (C, Z, Y, X), its border repeated outside.
 
     Returns an array over the box around all bounds and what filtering them reads, valid within the bounds only; writes
     the image coordinate of its first voxel to `origin` (3,).
@@ -78,21 +78,22 @@ def coefficients(image: Any, bounds: Any, first_plane: int, weights: Any, origin
     rows, width = max(values.shape[0], values.shape[1]) + 2 * radius, values.shape[2]
     before, after = np.empty(rows * width, np.float32), np.empty(rows * width, np.float32)
     for y in range(values.shape[1]):
-        _across_planes(values, y, image, bounds, origin, weights, before, after)
+        if image.shape[1] == 1:  # a flat axis is not filtered
+            copy_clamped(values.reshape(-1), y * width, width, image, channel, 0, origin[1] + y, origin[2])
+        else:
+            _across_planes(values, y, image, channel, bounds, origin, weights, before, after)
     for z in range(values.shape[0]):
         if bounds[z, 1] > bounds[z, 0]:
-            _within_plane(values[z], bounds[z], origin, weights, before, after)
+            _within_plane(values, z, bounds, origin, weights, before, after)
     return values
 
 
 @njit(nogil=True, cache=True)
 def _across_planes(
-    values: Any, row: int, image: Any, bounds: Any, origin: Any, weights: Any, before: Any, after: Any
+    values: Any, row: int, image: Any, channel: int, bounds: Any, origin: Any, weights: Any, before: Any, after: Any
 ) -> None:
     """Filter one row of all planes along the first axis, where the rows around it are needed."""
     radius = weights.size - 1
-    across = weights if image.shape[0] > 1 else np.ones(1, np.float32)  # a flat axis is not filtered
-    depth = across.size - 1
     y = origin[1] + row
     first, end, left, right = bounds.shape[0], 0, NOTHING, -NOTHING
     for z in range(bounds.shape[0]):
@@ -102,129 +103,140 @@ def _across_planes(
     if end <= first:
         return
     width = right - left
-    inside_y = min(max(y, 0), image.shape[1] - 1)
-    for k in range(end - first + 2 * depth):
-        inside_z = min(max(origin[0] + first - depth + k, 0), image.shape[0] - 1)
-        copy_clamped(before[k * width : (k + 1) * width], image[inside_z, inside_y], left)
-    count = (end - first) * width
-    filter_strided(after[:count], before, width, across)
+    for k in range(end - first + 2 * radius):
+        copy_clamped(before, k * width, width, image, channel, origin[0] + first - radius + k, y, left)
+    filter_strided(after, (end - first) * width, before, width, weights)
     shift = left - origin[2]
     for z in range(first, end):
-        line = after[(z - first) * width : (z - first + 1) * width]
+        source, target = after[(z - first) * width : (z - first + 1) * width], values[z, row, shift : shift + width]
         for x in range(width):
-            values[z, row, shift + x] = line[x]
+            target[x] = source[x]
 
 
 @njit(nogil=True, cache=True)
-def _within_plane(plane: Any, bounds: Any, origin: Any, weights: Any, before: Any, after: Any) -> None:
+def _within_plane(values: Any, z: int, bounds: Any, origin: Any, weights: Any, before: Any, after: Any) -> None:
     """Filter a plane along both its axes, within its bounds."""
     radius = weights.size - 1
-    rows, width = bounds[1] - bounds[0], bounds[3] - bounds[2] + 2 * radius
-    top, left = bounds[0] - origin[1], bounds[2] - radius - origin[2]
+    rows, width = bounds[z, 1] - bounds[z, 0], bounds[z, 3] - bounds[z, 2] + 2 * radius
+    top, left = bounds[z, 0] - origin[1], bounds[z, 2] - radius - origin[2]
     for k in range(rows + 2 * radius):
-        line = plane[top - radius + k, left : left + width]
+        source, target = values[z, top - radius + k, left : left + width], before[k * width : (k + 1) * width]
         for x in range(width):
-            before[k * width + x] = line[x]
-    filter_strided(after[: rows * width], before, width, weights)
-    count = rows * width - 2 * radius
-    filter_strided(before[:count], after, 1, weights)
+            target[x] = source[x]
+    filter_strided(after, rows * width, before, width, weights)
+    filter_strided(before, rows * width - 2 * radius, after, 1, weights)
     for k in range(rows):
-        line = plane[top + k, left + radius : left + width - radius]
-        for x in range(line.size):
-            line[x] = before[k * width + x]
+        inner = width - 2 * radius
+        source = before[k * width : k * width + inner]
+        target = values[z, top + k, left + radius : left + radius + inner]
+        for x in range(inner):
+            target[x] = source[x]
 
 
+# What follows takes whole arrays and places in them: a slice handed to a function is counted by reference, at 20 ns.
 @njit(nogil=True, cache=True)
-def copy_clamped(out: Any, row: Any, start: int) -> None:
-    """Copy the part of a row that begins at `start`, its ends repeated outside."""
-    n, width = out.size, row.size
-    first = min(max(-start, 0), n)
-    last = max(min(width - start, n), first)
+def copy_clamped(out: Any, place: int, count: int, image: Any, channel: int, z: int, y: int, start: int) -> None:
+    """Copy `count` voxels of an image's row from `start` on to `place` of a flat array, the border repeated outside."""
+    row = image[channel, min(max(z, 0), image.shape[1] - 1), min(max(y, 0), image.shape[2] - 1)]
+    line, width = out[place : place + count], row.size
+    first = min(max(-start, 0), count)
+    last = max(min(width - start, count), first)
     for x in range(first):
-        out[x] = row[0]
-    part = row[start + first : start + last]
-    inner = out[first:last]
+        line[x] = row[0]
+    part, inner = row[start + first : start + last], line[first:last]
     for x in range(part.size):
         inner[x] = part[x]
-    for x in range(last, n):
-        out[x] = row[width - 1]
+    for x in range(last, count):
+        line[x] = row[width - 1]
 
 
 @njit(nogil=True, cache=True)
-def filter_strided(out: Any, values: Any, step: int, weights: Any) -> None:
-    """out[i] = sum of weights[|k|] values[i + (radius + k) step] over |k| <= radius; arrays of one axis."""
+def filter_strided(out: Any, count: int, values: Any, step: int, weights: Any) -> None:
+    """out[i] = sum of weights[|k|] values[i + (radius + k) step] over |k| <= radius, i < count; arrays of one axis."""
     middle = (weights.size - 1) * step
-    n = out.size
-    centre = values[middle : middle + n]
-    for i in range(n):
-        out[i] = weights[0] * centre[i]
+    centre, line = values[middle : middle + count], out[:count]
+    for i in range(count):
+        line[i] = weights[0] * centre[i]
     for k in range(1, weights.size, 3):  # RADIUS is a multiple of 3
-        _add_pairs(out, values[middle - (k + 2) * step :], values[middle + k * step :], step, weights[k : k + 3])
+        _add_pairs(out, count, values, middle, k, step, weights)
 
 
 @njit(nogil=True, cache=True)
-def _add_pairs(out: Any, before: Any, after: Any, step: int, weights: Any) -> None:
+def _add_pairs(out: Any, count: int, values: Any, middle: int, k: int, step: int, weights: Any) -> None:
     """Add three neighbours on either side; six sources are few enough for the compiler to tell that none is `out`."""
-    n = out.size
-    far, mid, near = before[:n], before[step : step + n], before[2 * step : 2 * step + n]
-    a, b, c = after[:n], after[step : step + n], after[2 * step : 2 * step + n]
-    f, g, h = weights[0], weights[1], weights[2]
-    for i in range(n):
-        out[i] += f * (near[i] + a[i]) + g * (mid[i] + b[i]) + h * (far[i] + c[i])
+    line = out[:count]
+    d = middle - k * step
+    a0, a1, a2 = values[d:], values[d - step :], values[d - 2 * step :]
+    d = middle + k * step
+    b0, b1, b2 = values[d:], values[d + step :], values[d + 2 * step :]
+    f, g, h = weights[k], weights[k + 1], weights[k + 2]
+    for i in range(count):
+        line[i] += f * (a0[i] + b0[i]) + g * (a1[i] + b1[i]) + h * (a2[i] + b2[i])
 
 
 @njit(nogil=True, cache=True)
-def split(positions: Any, step: int, places: Any, parts: Any) -> None:
-    """Add (floor - 1) * step of positions along an axis to `places` (n,) int64; write what is left to `parts`."""
-    for i in range(places.size):
+def room_for(points: int) -> Any:
+    """Room to interpolate at as many points: their coordinates, what is found, and what `interpolate` works in."""
+    taps = np.empty((3, points, 4), np.float32)
+    return (
+        np.empty((3, points)),
+        np.empty(points, np.float32),
+        taps,
+        np.empty(points, np.int64),
+        np.empty(points, np.float32),
+    )
+
+
+@njit(nogil=True, cache=True)
+def interpolate(room: Any, count: int, values: Any, order: int) -> None:
+    """Interpolate at the first points of `room`, in voxels of the coefficients (Z, Y, X)."""
+    points, found, taps, places, parts = room
+    nz, ny, nx = values.shape
+    for i in range(count):
+        places[i] = 0
+    for axis, step in ((0, ny * nx), (1, nx), (2, 1)):
+        if axis > 0 or nz > 1:
+            _split(points, axis, count, step, places, parts)
+            _weigh(parts, count, order, taps, axis)
+    flat, wz, wy, wx = values.reshape(-1), taps[0], taps[1], taps[2]
+    if nz == 1:
+        for i in range(count):
+            found[i] = picture_sum(flat, places[i], nx, wy, wx, i)
+    else:
+        for i in range(count):
+            found[i] = volume_sum(flat, places[i], nx, ny * nx, wz, wy, wx, i)
+
+
+@njit(nogil=True, cache=True)
+def _split(points: Any, axis: int, count: int, step: int, places: Any, parts: Any) -> None:
+    """Add (floor - 1) * step of coordinates along an axis to `places`; write what is left to `parts`."""
+    positions = points[axis]
+    for i in range(count):
         base = np.floor(positions[i])
         parts[i] = np.float32(positions[i] - base)
         places[i] += (np.int64(base) - 1) * step
 
 
 @njit(nogil=True, cache=True)
-def weigh(parts: Any, order: int, weights: Any) -> None:
-    """Write the weights (4 n,) of the four taps around points `parts` (n,) in [0, 1) past the second tap."""
+def _weigh(parts: Any, count: int, order: int, taps: Any, axis: int) -> None:
+    """Write the weights of the four taps around points that lie `parts` in [0, 1) past the second tap."""
+    weights = taps[axis].reshape(-1)
     one, two, half = np.float32(1), np.float32(2), np.float32(0.5)
     sixth, two_thirds = np.float32(1 / 6), np.float32(2 / 3)
     if order == 1:
-        for i in range(parts.size):
+        for i in range(count):
             weights[4 * i] = np.float32(0)
             weights[4 * i + 1] = one - parts[i]
             weights[4 * i + 2] = parts[i]
             weights[4 * i + 3] = np.float32(0)
         return
-    for i in range(parts.size):
+    for i in range(count):
         t = parts[i]
         s = one - t
         weights[4 * i] = s * s * s * sixth
         weights[4 * i + 1] = two_thirds - t * t * (two - t) * half
         weights[4 * i + 2] = two_thirds - s * s * (two - s) * half
         weights[4 * i + 3] = t * t * t * sixth
-
-
-@njit(nogil=True, cache=True)
-def interpolate(out: Any, values: Any, points: Any, order: int, taps: Any, places: Any, parts: Any) -> None:
-    """Interpolate at points (3, n) float64, in voxels of the coefficients (Z, Y, X), into `out` (n,) float32.
-
-    `taps` (3, n, 4) and `parts` (n,), float32, and `places` (n,), int64, are room to work in, at least that long.
-    """
-    nz, ny, nx = values.shape
-    n = out.size
-    places = places[:n]
-    for i in range(n):
-        places[i] = 0
-    for axis, step in ((0, ny * nx), (1, nx), (2, 1)):
-        if axis > 0 or nz > 1:
-            split(points[axis], step, places, parts)
-            weigh(parts[:n], order, taps[axis].reshape(-1))
-    flat = values.reshape(-1)
-    if nz == 1:
-        for i in range(n):
-            out[i] = picture_sum(flat, places[i], nx, taps[1], taps[2], i)
-    else:
-        for i in range(n):
-            out[i] = volume_sum(flat, places[i], nx, ny * nx, taps[0], taps[1], taps[2], i)
 
 
 @njit(nogil=True, cache=True)
@@ -235,16 +247,15 @@ def sample_points(out: Any, image: Any, points: Any, order: int, weights: Any) -
     bounds = no_bounds(planes)
     for i in range(points.shape[1]):
         need(bounds, first_plane, sides, points[:, i], points[:, i])
-    n = points.shape[1]
-    shifted, taps = np.empty((3, n)), np.empty((3, n, 4), np.float32)
-    places, parts = np.empty(n, np.int64), np.empty(n, np.float32)
+    room = room_for(points.shape[1])
     origin = np.empty(3, np.int64)
     for c in range(out.shape[0]):
-        values = coefficients(image[c], bounds, first_plane, weights, origin)
+        values = coefficients(image, c, bounds, first_plane, weights, origin)
         for axis in range(3):
-            for i in range(n):
-                shifted[axis, i] = clamped(points[axis, i], sides[axis]) - origin[axis]
-        interpolate(out[c], values, shifted, order, taps, places, parts)
+            for i in range(points.shape[1]):
+                room[0][axis, i] = clamped(points[axis, i], sides[axis]) - origin[axis]
+        interpolate(room, points.shape[1], values, order)
+        out[c] = room[1]
 
 
 @njit(nogil=True, cache=True)

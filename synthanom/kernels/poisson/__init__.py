@@ -9,8 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_image, check_mask, to_volume
+from synthanom.arrays import (
+    ImageArray,
+    MaskArray,
+    as_numpy,
+    back_to,
+    box_slices,
+    check_image,
+    check_mask,
+    read_only,
+    to_volume,
+)
 from synthanom.errors import SynthanomError
 from synthanom.kernels.region_mask import byte_volume
 
@@ -55,8 +66,15 @@ def blend(target: Any, donor: Any, region: Any, corner: Sequence[int], *, mixed:
     return back_to(out, target)
 
 
-def blend_box(target: ImageArray, donor: ImageArray, region: MaskArray, *, mixed: bool = True) -> ImageArray:
-    """`blend` on the values of the box alone: float32 (C, *box)."""
+def blend_box(
+    target: ImageArray,
+    donor: ImageArray,
+    region: MaskArray,
+    *,
+    mixed: bool = True,
+    limits: npt.ArrayLike | None = None,
+) -> ImageArray:
+    """`blend` on the values of the box alone, inner voxels clipped to `limits` (2, C): float32 (C, *box)."""
     from synthanom.kernels.poisson.cpu import blend_volume
 
     check_mask(region, target.shape[1:], name="region")
@@ -66,5 +84,17 @@ def blend_box(target: ImageArray, donor: ImageArray, region: MaskArray, *, mixed
     out = np.array(target, dtype=np.float32, order="C")
     if min(region.shape) >= 3:  # the faces of a smaller box are all of it, and they stay
         patch = to_volume(np.ascontiguousarray(donor, dtype=np.float32), dims)
-        blend_volume(to_volume(out, dims), patch, byte_volume(region), dims == 2, mixed)
+        bounds = np.empty((2, out.shape[0]), dtype=np.float32)
+        bounds[:] = [[-np.inf], [np.inf]] if limits is None else limits
+        blend_volume(to_volume(out, dims), patch, byte_volume(region), dims == 2, mixed, bounds)
+    return out
+
+
+def changed(before: ImageArray, after: ImageArray, region: MaskArray, threshold: float) -> MaskArray:
+    """A region (*box) and every voxel that two images (C, *box) differ in by more than `threshold`: bool (*box)."""
+    from synthanom.kernels.poisson.cpu import mark_changed
+
+    out = region.copy()
+    dims = region.ndim
+    mark_changed(to_volume(out, dims), read_only(to_volume(before, dims)), to_volume(after, dims), float(threshold))
     return out

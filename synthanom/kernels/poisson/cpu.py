@@ -13,10 +13,10 @@ from synthanom.kernels.poisson.sines import solve
 
 
 @njit(nogil=True, cache=True)
-def blend_volume(out: Any, donor: Any, region: Any, flat: bool, mixed: bool) -> None:
+def blend_volume(out: Any, donor: Any, region: Any, flat: bool, mixed: bool, limits: Any) -> None:
     """Blend a donor into `out`, both (C, Z, Y, X), where `region`, uint8 (Z, Y, X), says so; at least 3 voxels a side.
 
-    `flat`: a picture, whose first axis has no sides.
+    `flat`: a picture, whose first axis has no sides. The inner voxels are clipped to `limits`, float32 (2, C).
     """
     nz, ny, nx = region.shape
     low = 0 if flat else 1
@@ -28,7 +28,24 @@ def blend_volume(out: Any, donor: Any, region: Any, flat: bool, mixed: bool) -> 
             for y in range(ny - 2):
                 line, added = out[c, z + low, y + 1, 1 : nx - 1], correction[z, y]
                 for x in range(nx - 2):
-                    line[x] += added[x]
+                    line[x] = min(max(line[x] + added[x], limits[0, c]), limits[1, c])
+
+
+@njit(nogil=True, cache=True)
+def mark_changed(out: Any, before: Any, after: Any, threshold: float) -> None:
+    """Add to a mask `out` (Z, Y, X) where images (C, Z, Y, X) differ by more than a threshold, mean over channels."""
+    channels, nz, ny, nx = after.shape
+    change = np.empty(nx)
+    for z in range(nz):
+        for y in range(ny):
+            change[:] = 0.0
+            for c in range(channels):
+                one, other = before[c, z, y], after[c, z, y]
+                for x in range(nx):
+                    change[x] += abs(np.float64(other[x]) - np.float64(one[x]))
+            line = out[z, y]
+            for x in range(nx):
+                line[x] |= change[x] / channels > threshold
 
 
 @njit(nogil=True, cache=True)

@@ -38,11 +38,13 @@ def half_sines(n: int) -> Any:
     out = np.zeros((4, side, side), np.float32)
     for odd in range(2):
         count = (n + 1 - odd) // 2
-        for j in range(count):
-            for i in range(count):
-                # the product modulo one period, so that large arguments lose nothing
-                value = table[((i + 1) * (2 * j + odd + 1)) % (2 * (n + 1))]
-                out[odd, j, i] = out[2 + odd, i, j] = value
+        for i in range(count):
+            # (i + 1)(2 j + odd + 1) modulo one period, so that large arguments lose nothing
+            place = (i + 1) * (odd + 1)
+            for j in range(count):
+                out[odd, j, i] = out[2 + odd, i, j] = table[place]
+                place += 2 * (i + 1)
+                place -= table.size if place >= table.size else 0
     return out
 
 

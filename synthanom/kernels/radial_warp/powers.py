@@ -15,12 +15,12 @@ LOWEST = -1000.0  # exponents of two below which the power is 0 for us
 
 
 @njit(nogil=True, cache=True)
-def raise_row(values: Any, exponent: float, work: Any) -> None:
-    """Raise numbers in [0, 1] to a positive power, in place: float64 (n,), relative error about 1e-13 times the power.
+def raise_row(values: Any, count: int, exponent: float, work: Any) -> None:
+    """Raise the first numbers, in [0, 1], to a positive power, in place: float64, relative error under 1e-12.
 
-    `work` is float64 (n,). Both logarithm and exponential are to base 2: x = 2^e m with m in [sqrt(1/2), sqrt(2)).
+    `work` is as long. Both logarithm and exponential are to base 2: x = 2^e m with m in [sqrt(1/2), sqrt(2)).
     """
-    n = values.size
+    n = count
     bits, scratch = values.view(np.int64), work.view(np.int64)
     for i in range(n):
         values[i] = max(values[i], SMALLEST)
