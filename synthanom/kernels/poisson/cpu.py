@@ -99,7 +99,8 @@ def _excess(
     for x in range(own.size):
         gradient = np.float64(own_next[x]) - np.float64(own[x])
         other = np.float64(new_next[x]) - np.float64(new[x])
-        keep = inside[x] == 0 or (mixed and abs(gradient) >= abs(other))
+        # without "and" and "or", which branch: no guess is good here, and a branch keeps the loop from vectorising
+        keep = (inside[x] == 0) | (mixed & (abs(gradient) >= abs(other)))
         out[x] = 0.0 if keep else other - gradient
 
 
