@@ -136,8 +136,7 @@ def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def pad_triple(values: Sequence[float] | FloatArray, fill: float) -> FloatArray:
     """Two or three numbers per axis as three, `fill` standing for the missing first axis."""
-    missing = 3 - len(values)
-    return np.array([fill] * missing + [float(v) for v in values], dtype=np.float64)
+    return np.array(values if len(values) == 3 else (fill, *values), dtype=np.float64)
 
 
 def inverse_matrix(matrix: npt.ArrayLike) -> FloatArray:

@@ -23,8 +23,13 @@ class AbstractLabeller(ABC):
         """Label an anomaly: (C, *S), (C, *S), bool (*S) -> float32 (*S) in [0, 1]."""
 
     @abstractmethod
-    def label_box(self, before: ImageArray, after: ImageArray, region: MaskArray) -> tuple[ImageArray, float]:
-        """The label of one box and the largest pointwise label in it, on which `visible` is judged."""
+    def label_box(
+        self, before: ImageArray, after: ImageArray, region: MaskArray, out: ImageArray | None = None
+    ) -> tuple[ImageArray, float]:
+        """The label of one box and the largest pointwise label in it, on which `visible` is judged.
+
+        It is written into `out` (*box), float32 zeros, where that is given.
+        """
 
     @property
     @abstractmethod
@@ -89,12 +94,14 @@ class FlippedGaussian(AbstractLabeller):
         if box is not None:
             inside = box_slices(*box)
             part = (slice(None), *inside)
-            out[inside], _ = self.label_box(first[part], last[part], mask[inside])
+            self.label_box(first[part], last[part], mask[inside], out[inside])
         return back_to(out, before)
 
-    def label_box(self, before: ImageArray, after: ImageArray, region: MaskArray) -> tuple[ImageArray, float]:
-        """The label of one box (C, *box) and the largest pointwise label in it."""
-        return soft_label.label_box(before, after, region, self.sigma, fill=self.fill)
+    def label_box(
+        self, before: ImageArray, after: ImageArray, region: MaskArray, out: ImageArray | None = None
+    ) -> tuple[ImageArray, float]:
+        """The label of one box (C, *box) and the largest pointwise label in it; written into `out` where given."""
+        return soft_label.label_box(before, after, region, self.sigma, fill=self.fill, out=out)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""

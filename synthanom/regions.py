@@ -42,7 +42,7 @@ class ShapeSettings:
         if min(self.gamma_shape, self.gamma_scale) <= 0 or min(self.offset, self.shear) < 0:
             raise SynthanomError("gamma_shape and gamma_scale must be positive, offset and shear not negative")
 
-    @property
+    @cached_property
     def numbers(self) -> FloatArray:
         """The settings in the order of their fields, as `drawing.draw_shape` takes them: float64 (6,)."""
         return np.array(
@@ -166,7 +166,7 @@ class Region:
         """Side lengths of the box, voxels."""
         return tuple(self.mask.shape)
 
-    @property
+    @cached_property
     def slices(self) -> tuple[slice, ...]:
         """The box as slices of the image's spatial axes."""
         return box_slices(self.corner, self.mask.shape)

@@ -274,7 +274,7 @@ def _make(
             _undo_outside(image, region, sample, box)
         part = (slice(None), *box)
         # regions never touch the faces of their boxes, so no component spans two of these
-        label[box], largest = labeller.label_box(sample.image[part], image[part], region[box])
+        _, largest = labeller.label_box(sample.image[part], image[part], region[box], label[box])
         peak = max(peak, largest)
     return Result(image=image, label=label, region=region, recipe=recipe, boxes=tuple(boxes)), peak
 

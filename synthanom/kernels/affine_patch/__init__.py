@@ -44,7 +44,7 @@ def sample(
         For a donor of another number of axes than `size`.
     """
     from synthanom.kernels.affine_patch.cpu import all_rows, needed_rows, sample_rows
-    from synthanom.kernels.cubic_spline.cpu import filter_weights
+    from synthanom.kernels.cubic_spline.cpu import WEIGHTS
 
     values = as_numpy(donor)
     check_image(values, name="donor")
@@ -64,7 +64,7 @@ def sample(
         pad_triple(offset, 0.0),
         _range(values) if limits is None else np.asarray(limits, dtype=np.float64),
         rows,
-        filter_weights(3),
+        WEIGHTS[3],
     )
     return back_to(out.reshape(values.shape[0], *sides), donor)
 

@@ -34,7 +34,7 @@ def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
     SynthanomError
         For an image or points of another shape, or points that are not finite.
     """
-    from synthanom.kernels.cubic_spline.cpu import filter_weights, sample_points
+    from synthanom.kernels.cubic_spline.cpu import WEIGHTS, sample_points
 
     values = as_numpy(image)
     check_image(values)
@@ -47,5 +47,5 @@ def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
     out = np.empty((values.shape[0], places.shape[1]), dtype=np.float32)
     if places.shape[1] > 0:
         volume = read_only(to_volume(np.ascontiguousarray(values, dtype=np.float32), dims))
-        sample_points(out, volume, whole, order, filter_weights(order))
+        sample_points(out, volume, whole, order, WEIGHTS[order])
     return back_to(out, image)

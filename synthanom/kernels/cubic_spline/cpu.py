@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from synthanom.kernels.cubic_spline.lanes import picture_sum, volume_sum
@@ -22,12 +23,13 @@ REACH = RADIUS + 4  # voxels beyond the image from where on the repeated border 
 NOTHING = 2**31  # first row of an empty plane
 
 
-def filter_weights(order: int) -> Any:
-    """The prefilter's weights at distances 0, 1, ...: float32, adding up to 1 over both sides; [1] for `order` 1."""
-    if order == 1:
-        return np.ones(1, dtype=np.float32)
+def _prefilter() -> npt.NDArray[np.float32]:
+    """The prefilter's weights at distances 0, 1, ...: float32, adding up to 1 over both sides."""
     weights = (math.sqrt(3.0) - 2.0) ** np.arange(RADIUS + 1)
-    return (weights / (2 * weights.sum() - weights[0])).astype(np.float32)
+    return np.asarray(weights / (2 * weights.sum() - weights[0]), dtype=np.float32)
+
+
+WEIGHTS = {1: np.ones(1, dtype=np.float32), 3: _prefilter()}  # of the prefilter, by the spline's order
 
 
 @njit(nogil=True, cache=True)

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-TILE = 128  # lines of a tile; as a constant it tells the compiler how far apart rows of the tile are
-STEP = 16  # tiles are filled up to whole vectors
-ROWS = 4  # rows and terms of a product taken at once
+from synthanom.kernels.poisson.blocks import LANES, ROWS, TILE, product_block
 
 
 @njit(nogil=True, cache=True)
@@ -58,32 +56,11 @@ def room(n: int) -> Any:
 def multiply(sines: Any, which: int, tile: Any, out: Any, width: int) -> None:
     """Multiply the halves of a tile by two of the four matrices: `which` 0, forth, or 2, back."""
     side = sines.shape[1]
-    for i in range(2 * side * TILE):
-        out[i] = np.float32(0)
     for odd in range(2):
-        start = odd * side * TILE
+        matrix, start = sines[which + odd].reshape(-1), odd * side * TILE
         for i in range(0, side, ROWS):
-            for k in range(0, side, ROWS):
-                _add_block(sines, which + odd, i, k, tile, start + k * TILE, out, start + i * TILE, width)
-
-
-@njit(nogil=True, cache=True)
-def _add_block(
-    sines: Any, which: int, i: int, k: int, tile: Any, source: int, out: Any, target: int, width: int
-) -> None:
-    """Add a block of 4 x 4 of a matrix times four rows of the tile to four rows of `out`."""
-    a = sines[which]
-    a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-    a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-    a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-    a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-    b, c = tile[source : source + 4 * TILE], out[target : target + 4 * TILE]
-    for j in range(width):
-        b0, b1, b2, b3 = b[j], b[j + TILE], b[j + 2 * TILE], b[j + 3 * TILE]
-        c[j] = c[j] + a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-        c[j + TILE] = c[j + TILE] + a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-        c[j + 2 * TILE] = c[j + 2 * TILE] + a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-        c[j + 3 * TILE] = c[j + 3 * TILE] + a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
+            for j in range(0, width, LANES):
+                product_block(matrix, i * side, side, tile, start + j, out, start + i * TILE + j)
 
 
 @njit(nogil=True, cache=True)
@@ -159,7 +136,7 @@ def transform_columns(values: Any, forth: bool, sines: Any, tile: Any, other: An
     lines = values.shape[0] * values.shape[2]
     for start in range(0, lines, TILE):
         width = min(TILE, lines - start)
-        whole = (width + STEP - 1) // STEP * STEP
+        whole = (width + LANES - 1) // LANES * LANES
         if forth:
             fold_columns(values, start, width, tile)
             multiply(sines, 0, tile, other, whole)
@@ -178,7 +155,7 @@ def transform_rows(values: Any, forth: bool, sines: Any, tile: Any, other: Any) 
     evens = n - half
     for start in range(0, rows, TILE):
         width = min(TILE, rows - start)
-        whole = (width + STEP - 1) // STEP * STEP
+        whole = (width + LANES - 1) // LANES * LANES
         for j in range(width):
             line = values[start + j]
             if forth:
@@ -223,7 +200,7 @@ def divide_columns(values: Any, own: Any, along: Any, across: Any, factor: float
     scale = np.float32(factor)
     for start in range(0, lines, TILE):
         width = min(TILE, lines - start)
-        whole = (width + STEP - 1) // STEP * STEP
+        whole = (width + LANES - 1) // LANES * LANES
         fold_columns(values, start, width, tile)
         multiply(own, 0, tile, other, whole)
         sums = every[start : start + width]

@@ -13,7 +13,6 @@ from synthanom.arrays import (
     back_to,
     box_slices,
     check_image,
-    inverse_matrix,
     pad_triple,
     read_only,
     to_volume,
@@ -98,7 +97,7 @@ def warp_box(
     -------
     ndarray of shape (C, *box), float32
     """
-    from synthanom.kernels.cubic_spline.cpu import filter_weights
+    from synthanom.kernels.cubic_spline.cpu import WEIGHTS
     from synthanom.kernels.radial_warp.cpu import warp_region
 
     centre, factor = pull
@@ -109,9 +108,8 @@ def warp_box(
     shape = (
         geometry.kind == "ellipsoid",
         pad_triple([s / 2 for s in geometry.size], 1.0),
-        region_mask.embed(inverse_matrix(geometry.matrix)),
+        region_mask.embed(geometry.matrix),
         pad_triple(geometry.position, 0.0),
-        pad_triple(region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix), 0.0),
     )
     warp_region(
         to_volume(out, dims),
@@ -120,7 +118,7 @@ def warp_box(
         pad_triple([float(a) for a in corner], 0.0),
         shape,
         (pad_triple(centre, 0.0), float(factor), direction == "sink", order),
-        filter_weights(order),
+        WEIGHTS[order],
     )
     return out
 

@@ -20,6 +20,7 @@ from synthanom.kernels.cubic_spline.cpu import (
     room_for,
 )
 from synthanom.kernels.radial_warp.powers import raise_row
+from synthanom.kernels.region_mask.cpu import extent, invert
 from synthanom.kernels.region_mask.rows import end_of_block, rows_of, voxels_in
 
 BLOCK = 1024  # voxels mapped or sampled at a time
@@ -135,22 +136,24 @@ def map_rows(stretch: Any, bounds: Any, rows: Any, sides: Any, place: Any, maps:
 def warp_region(out: Any, image: Any, mask: Any, corner: Any, geometry: Any, pull: Any, weights: Any) -> None:
     """Write the warped values of the voxels in `mask`, uint8 (Z, Y, X), into `out` (C, Z, Y, X).
 
-    `geometry` is (ellipsoid, half widths, inverse matrix, position, reach), `pull` is (centre, factor, sink, order).
+    `geometry` is (ellipsoid, half widths, matrix, position), `pull` is (centre, factor, sink, order). Nothing is
+    written if the matrix has no inverse.
     """
-    ellipsoid, half, inverse, position, reach = geometry
+    ellipsoid, half, matrix, position = geometry
     centre, factor, sink, order = pull
-    rows = rows_of(mask)
-    if rows.shape[0] == 0:
+    rows, inverse = rows_of(mask), np.empty((3, 3))
+    determinant = invert(matrix, inverse)
+    if rows.shape[0] == 0 or determinant == 0.0:
         return
-    sides = image.shape[1:]
+    sides, reach = image.shape[1:], extent(ellipsoid, half, matrix, 0)
     scaled, o = np.empty((3, 3)), np.zeros(3)
     for i in range(3):
         for j in range(3):
             scaled[i, j] = inverse[i, j] / half[i]
             o[i] += scaled[i, j] * (centre[j] - position[j])
     # every sampling point lies within the shape, which may reach beyond the image where it is cut
-    lowest = min(position[0] - reach[0], centre[0], float(corner[0])) - 1.0
-    highest = max(position[0] + reach[0], centre[0], float(corner[0] + mask.shape[0])) + 1.0
+    lowest = min(position[0] - reach, centre[0], float(corner[0])) - 1.0
+    highest = max(position[0] + reach, centre[0], float(corner[0] + mask.shape[0])) + 1.0
     first_plane, planes = plane_range(sides, lowest, highest)
     bounds = no_bounds(planes)
     stretch = np.empty(voxels_in(rows, 0, rows.shape[0]), np.float32)

@@ -113,9 +113,11 @@ def half_extent(kind: str, size: Sequence[float], matrix: npt.ArrayLike) -> Floa
 
 def embed(matrix: FloatArray) -> FloatArray:
     """A (D, D) matrix as the last block of a 3 x 3 identity."""
-    whole = np.eye(3)
-    dims = matrix.shape[0]
-    whole[3 - dims :, 3 - dims :] = matrix
+    if matrix.shape[0] == 3:
+        return np.ascontiguousarray(matrix)
+    whole = np.zeros((3, 3))
+    whole[0, 0] = 1.0
+    whole[1:, 1:] = matrix
     return whole
 
 

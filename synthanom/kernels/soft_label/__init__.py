@@ -7,7 +7,13 @@ from synthanom.kernels import components
 
 
 def label_box(
-    before: ImageArray, after: ImageArray, region: MaskArray, sigma: float, *, fill: bool = True
+    before: ImageArray,
+    after: ImageArray,
+    region: MaskArray,
+    sigma: float,
+    *,
+    fill: bool = True,
+    out: ImageArray | None = None,
 ) -> tuple[ImageArray, float]:
     """Label what changed inside a region.
 
@@ -20,6 +26,8 @@ def label_box(
         Change (mean over channels, image intensity units) at which the label is 0.39.
     fill : bool
         Close and fill each face-connected component of the region in its own tight box.
+    out : ndarray of shape (*box), float32, all 0, optional
+        Where to write the label: a view of a larger one.
 
     Returns
     -------
@@ -36,7 +44,7 @@ def label_box(
     from synthanom.kernels.soft_label.cpu import label_volume
 
     dims = region.ndim
-    out = np.zeros(region.shape, dtype=np.float32)
+    out = np.zeros(region.shape, dtype=np.float32) if out is None else out
     scale = 1.0 / (2.0 * (sigma * before.shape[0]) ** 2)
     first, last = (to_volume(np.asarray(image, dtype=np.float32), dims) for image in (before, after))
     peak = label_volume(first, last, components.in_eights(region), scale, fill, dims == 2, to_volume(out, dims))

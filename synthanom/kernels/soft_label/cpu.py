@@ -14,7 +14,7 @@ BLOCK = 1024  # changes labelled at a time
 IMAGE = types.Array(types.float32, 4, "A", readonly=True)
 SIGNATURE = types.float64(
     IMAGE, IMAGE, types.Array(types.uint8, 3, "C"), types.float64, types.boolean, types.boolean,
-    types.Array(types.float32, 3, "C"),
+    types.Array(types.float32, 3, "A"),
 )  # fmt: skip
 
 
