@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 TERMS = 2**18  # thresholds summed at a time, by numpy's pairwise sum as in `ranking`
 

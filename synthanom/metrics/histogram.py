@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 BINS = 1 << 24
 SHIFT = 8  # bits of a key below its bin
