@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -43,6 +43,9 @@ bench: $(READY)
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/start.py
+
+bench-threads: $(READY)
+	$(BIN)/python benchmarks/threads.py --write
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,6 +1,7 @@
 """What this machine does at best, and how much memory a call takes at most."""
 
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,14 @@ donors = [Sample.from_array(pictures[1], id="donor")]
 for task in tasks.TASKS.values():
     task()(pictures[0], rng=np.random.default_rng(1), donors=donors)
 """
+
+
+def cpu_model() -> str:
+    """What the processor calls itself, and how many of it this process may use."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def fastest(call: Callable[[], object], repeats: int = REPEATS) -> float:
