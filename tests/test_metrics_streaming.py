@@ -14,16 +14,26 @@ from synthanom.errors import SynthanomError
 from synthanom.metrics import RankingAccumulator, average_precision, roc_auc
 from synthanom.metrics import exact_sort as sorting
 from synthanom.metrics import streaming as streams
-from synthanom.metrics.histogram import HIGHEST_KEY, LOWEST_KEY, SHIFT, ordered_keys
+from synthanom.metrics.histogram import (
+    BINS,
+    HIGHEST_BIN,
+    HIGHEST_KEY,
+    LOWEST_BIN,
+    LOWEST_KEY,
+    SHIFT,
+    ordered_keys,
+    place,
+)
 
 LARGEST, TINY = np.finfo(np.float32).max, np.float32(1e-45)
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
 # few values make ties; 1 and its next neighbours share a bin
-FEW = st.sampled_from([-LARGEST, -1.0, -TINY, -0.0, 0.0, TINY, 1.0, 1.0000001, 1.0000002, LARGEST])
+NEAR = st.integers(1, 2**23).map(lambda units: 1 - units * 2.0**-24)
+FEW = st.sampled_from([-LARGEST, -1.0, -TINY, -0.0, 0.0, TINY, 0.5, 1.0, 1.0000001, 1.0000002, LARGEST])
 
 
 @st.composite
-def scored(draw, elements=FINITE | FEW):
+def scored(draw, elements=FINITE | FEW | NEAR):
     size = draw(st.integers(1, 60))
     return draw(hnp.arrays(np.float32, size, elements=elements)), draw(hnp.arrays(bool, size))
 
@@ -63,6 +73,9 @@ def test_exact_equals_scikit_learn(pair):
 @given(scored())
 @example((np.array([TINY, -TINY, 0.0], np.float32), np.array([True, False, True])))
 @example((np.array([1.0, np.nextafter(np.float32(1), np.float32(0))], np.float32), np.array([True, False])))
+@example((np.array([0.5, 0.50000006, 0.5000001, 0.49999997], np.float32), np.array([True, False, True, False])))
+@example((np.array([0.75, 0.75000006, 0.74999994], np.float32), np.array([True, False, True])))
+@example((np.array([0.625 + 2.0**-24, 0.625 + 2.0**-17 + 2.0**-23], np.float32), np.array([True, False])))
 def test_bins_take_pairs_in_a_bin_for_halves_and_bounds_hold(pair):
     scores, labels = pair
     made = filled(scores, labels, kept=0)
@@ -77,12 +90,16 @@ def test_bins_take_pairs_in_a_bin_for_halves_and_bounds_hold(pair):
 
 
 def binned(scores):
-    """Floor of each size in units of its bin (sign, exponent, 15 bits of the mantissa), written without the keys."""
-    mantissa, exponent = np.frexp(np.abs(scores.astype(np.float64)))
+    """One value per bin, written without the keys: sizes rounded down to 16 bits, distances of [0.5, 1) from 1 up."""
+    values = scores.astype(np.float64)
+    near = (values >= 0.5) & (values < 1)
+    sizes = np.where(near, 1 - values, np.abs(values))
+    mantissa, exponent = np.frexp(sizes)
     unit = np.ldexp(1.0, np.maximum(exponent, -125) - 16)
-    size = np.floor(np.ldexp(mantissa, exponent) / unit) * unit
+    steps = np.ldexp(mantissa, exponent) / unit
+    rounded = np.where(near, np.ceil(steps), np.floor(steps)) * unit
     # bins of negative scores lie one subnormal below the bin of zero
-    return np.where(scores < 0, -size - np.ldexp(1.0, -142), size)
+    return np.where(near, 1 - rounded, np.where(values < 0, -rounded - np.ldexp(1.0, -142), rounded))
 
 
 @settings(max_examples=80, deadline=None)
@@ -104,14 +121,24 @@ def test_bins_are_within_a_ten_millionth_on_normal_scores(prevalence):
     assert answers(made) != answers(filled(scores, labels, exact=True))  # the bins did answer
 
 
-def test_bins_are_coarser_on_saturated_scores_and_the_bounds_say_so():
+@pytest.mark.parametrize("slope", [1, 4, 20])
+def test_bins_are_within_a_ten_millionth_on_saturated_probabilities(slope):
+    rng = np.random.default_rng(7)
+    labels = rng.random(2_000_000) < 0.02
+    scores = (1 / (1 + np.exp(-slope * rng.normal(labels * 1.0)))).astype(np.float32)
+    made, exact = filled(scores, labels, kept=0), filled(scores, labels)
+    assert answers(made) == pytest.approx(answers(exact), abs=2e-7 if slope == 1 else 1e-7, rel=0)
+    assert answers(made) != answers(exact)
+
+
+def test_bins_are_coarser_on_scores_saturated_elsewhere_and_the_bounds_say_so():
     rng = np.random.default_rng(7)
     labels = rng.random(1_000_000) < 0.02
-    scores = (1 / (1 + np.exp(-2 * rng.normal(labels * 1.0)))).astype(np.float32)
+    scores = (100 / (1 + np.exp(-2 * rng.normal(labels * 1.0)))).astype(np.float32)
     made, exact = filled(scores, labels, kept=0), filled(scores, labels)
     off = abs(made.average_precision() - exact.average_precision())
     low, high = made.average_precision_bounds()
-    assert off < 1e-4 and low < exact.average_precision() < high and high - low > off
+    assert 1e-7 < off < 1e-4 and low < exact.average_precision() < high and high - low > off
     assert made.roc_auc() == pytest.approx(exact.roc_auc(), abs=1e-6)
 
 
@@ -133,11 +160,32 @@ def test_keys_are_in_the_order_of_the_scores():
     steps = np.diff(keys.astype(np.int64))
     assert (np.delete(steps, 4) > 0).all() and steps[4] == 0
     assert edges.tobytes() == np.array(edges).tobytes()
-    # a bin begins at every 256th number
-    assert ordered_keys(np.array([1], np.float32))[0] & 0xFF == 0
-    below, last = np.nextafter(np.float32(1), np.float32(0)), np.float32(1) + np.float32(255 * 2.0**-23)
-    bins = ordered_keys(np.array([below, 1, last, np.nextafter(last, np.float32(2))], np.float32)) >> SHIFT
-    assert np.diff(bins.astype(int)).tolist() == [1, 0, 1]
+
+
+def places(scores):
+    return [int(place(key)) for key in ordered_keys(np.asarray(scores, np.float32))]
+
+
+def test_places_are_in_the_order_of_the_keys_and_no_two_scores_share_one():
+    near = np.float32(1) - np.float32(2.0**-24) * np.arange(2**16 + 5, 0, -1).astype(np.float32)
+    edges = [
+        np.linspace(0.4999, 0.5001, 5000),
+        near,
+        np.linspace(1, 1.01, 5000),
+        [-LARGEST, -1, -0.6, 0, TINY, LARGEST],
+    ]
+    scores = np.unique(np.concatenate(edges).astype(np.float32))
+    found = places(scores)
+    assert (np.diff(found) > 0).all()
+    assert found[0] >> SHIFT == LOWEST_BIN and found[-1] >> SHIFT == HIGHEST_BIN == BINS - 1
+
+
+def test_a_bin_begins_at_every_256th_number_and_just_below_1_at_every_one():
+    last = np.float32(1) + np.float32(255 * 2.0**-23)
+    bins = np.array(places([1, last, np.nextafter(last, np.float32(2))])) >> SHIFT
+    assert np.diff(bins).tolist() == [0, 1]
+    below = np.float32(1) - np.float32(2.0**-24) * np.arange(2**16, -1, -1).astype(np.float32)
+    assert (np.diff(np.array(places(below)) >> SHIFT) > 0).all()
 
 
 @pytest.mark.parametrize("kind", [{"exact": True}, {"kept": 0}, {"kept": 50}, {"kept": 90}, {}])
@@ -251,9 +299,9 @@ def stored(**changed):
     [
         ({}, "maybe bins"),
         (stored(more=np.zeros(1)), "maybe bins"),
-        (stored(format=np.array(2)), "format 1"),
-        (stored(exact=np.array(1)), "format 1"),
-        (stored(kept=np.array(2.0)), "format 1"),
+        (stored(format=np.array(1)), "format 2"),
+        (stored(exact=np.array(1)), "format 2"),
+        (stored(kept=np.array(2.0)), "format 2"),
         (stored(kept=np.array([2])), "maybe bins"),
         (stored(kept=np.array(-1)), "kept"),
         (stored(kept=np.array(2)), "at most kept=2"),
@@ -265,7 +313,7 @@ def stored(**changed):
         (stored(of=0, exact=np.array(True)), "beyond kept"),
         (stored(of=0, bins=np.array([2**23, 2**23, 2**23 + 1], np.uint32)), "ascending"),
         (stored(of=0, bins=np.array([1, 2, 2**23], np.uint32)), "finite"),
-        (stored(of=0, bins=np.array([2**23, 2**23 + 1, 2**24], np.uint32)), "finite"),
+        (stored(of=0, bins=np.array([2**23, 2**23 + 1, BINS], np.uint32)), "finite"),
         (stored(of=0, ends=np.zeros((2, 2), np.uint8)), "ends"),
         (stored(of=0, ends=np.array([[1, 0]] * 3, np.uint8)), "ends"),
         (stored(bins=np.zeros(1, np.uint32)), "maybe bins"),

@@ -1,7 +1,9 @@
 """Counts of scores per bin of their float32 bit pattern, and the ranking metrics of such counts.
 
-A finite float32 becomes an unsigned 32-bit key of the same order; the 24 highest bits of the key (sign, exponent and
-15 bits of the mantissa) are its bin, so a bin spans at most 2^-15 of the score's own size (subnormal ones aside, which
+A finite float32 becomes an unsigned 32-bit key of the same order. Scores in [0.5, 1) have 2^23 patterns only, and
+probabilities crowd at the end of them; they are placed by how far they lie below 1, as finely as numbers are near 0.
+What is above the 8 lowest bits of a place (sign, exponent and 15 bits of the mantissa) is the score's bin, so a bin
+spans at most 2^-15 of the score's own size or, in [0.5, 1), of its distance from 1 (subnormal scores aside, which
 share a few). Compiled, serial and without the GIL: safe in forked workers and in threads.
 """
 
@@ -12,12 +14,17 @@ import numpy.typing as npt
 
 from synthanom.kernels.compiled import njit
 
-BINS = 1 << 24
-SHIFT = 8  # bits of a key below its bin
+SHIFT = 8  # bits of a place below its bin
 STEPS = 4096
 SIGN = 0x80000000
-# of float32 keys: those of the largest and the smallest finite number
+# keys of the smallest and the largest finite number, of 0.5 and of 1
 LOWEST_KEY, HIGHEST_KEY = 0x00800000, 0xFF7FFFFF
+HALF_KEY, ONE_KEY = 0xBF000000, 0xBF800000
+FARTHEST = 0x4B000000  # bit pattern of 2^23 as a float: the distance of 0.5 from 1, in units of 2^-24
+# makes 1 begin the bin after that of the number below it, whose distance of one unit has the bit pattern 0x3F800000
+LATER = HALF_KEY + FARTHEST - 0x3F800000 + (1 << SHIFT) - ONE_KEY
+LOWEST_BIN, HIGHEST_BIN = LOWEST_KEY >> SHIFT, (HIGHEST_KEY + LATER) >> SHIFT
+BINS = HIGHEST_BIN + 1  # 1.04 x 2^24
 
 Keys = npt.NDArray[np.uint32]
 
@@ -30,13 +37,25 @@ def ordered_keys(scores: npt.NDArray[np.float32]) -> Keys:
 
 
 @njit(nogil=True, cache=True)
+def place(key: Any) -> Any:
+    """Where a key lies in the order of all, uint64: keys of [0.5, 1) spread out, those from 1 on moved up."""
+    if key < HALF_KEY:
+        return np.uint64(key)
+    if key >= ONE_KEY:
+        return np.uint64(key) + np.uint64(LATER)
+    distance = np.float32(np.uint32(ONE_KEY) - key)  # at most 2^23, hence exact
+    return np.uint64(HALF_KEY + FARTHEST) - np.uint64(distance.view(np.uint32))
+
+
+@njit(nogil=True, cache=True)
 def count(keys: Any, labels: Any, counts: Any, ends: Any) -> None:
     """Add keys (n,) to `counts` (BINS, 2) by label (n,), bool, and widen `ends` (BINS, 2), the bins' extreme low bytes.
 
     Ends start as 255, 0; both numbers of a bin lie side by side, as fetching them is what takes the time.
     """
     for i in range(keys.size):
-        k, low = keys[i] >> SHIFT, np.uint8(keys[i] & 0xFF)
+        at = place(keys[i])
+        k, low = at >> np.uint64(SHIFT), np.uint8(at & np.uint64(0xFF))
         counts[k, 1 if labels[i] else 0] += 1
         if low < ends[k, 0]:
             ends[k, 0] = low
