@@ -1,6 +1,7 @@
 """Figures against scikit-learn, and everything about maps and truth that must not be guessed."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -229,3 +230,12 @@ def test_one_kind_only_is_undefined_not_perfect(tmp_path):
     assert np.isnan(row(found, "sample", "mean").roc_auc.value)
     plain = [r for r in found.to_dict()["rows"] if r["level"] == "sample"]
     assert all(r["roc_auc"]["value"] is None for r in plain)
+
+
+def test_bins_of_pieces_are_those_of_the_whole(monkeypatch):
+    module = import_module("synthanom.evaluation.evaluate")  # by attribute it is the function
+    monkeypatch.setattr(module, "SPREAD", 40)  # every third pixel is looked at
+    scores = np.random.default_rng(0).normal(size=121).astype(np.float32)
+    pieces = np.split(scores, [1, 2, 50, 100])
+    assert np.array_equal(module._edges(pieces), module._edges([scores]))
+    assert np.array_equal(module._edges([scores]), module._edges([scores[::3]]))

@@ -11,12 +11,19 @@ import numpy.typing as npt
 from synthanom.errors import SynthanomError
 from synthanom.evaluation.collect import Collected, Numbers, collect, collect_deviation
 from synthanom.evaluation.truth import Missing, find_maps, find_truth
-from synthanom.metrics import Interval, average_precision, batched_average_precision, bootstrap_interval, roc_auc
+from synthanom.metrics import (
+    Interval,
+    RankingAccumulator,
+    average_precision,
+    batched_average_precision,
+    bootstrap_interval,
+    roc_auc,
+)
 
 FORMAT, KIND = 1, "synthanom-evaluation"
 RANDOM = "random or constant"
 DRAWS = 1000
-BINS = 1024  # of pixel scores, for intervals only; the figures themselves are exact
+BINS = 1024  # of pixel scores, for intervals only; the figures themselves come from all scores
 BATCH = 20  # samples; with more, pixel average precision is also given as the mean over batches
 SPREAD = 1_000_000  # scores that bins are laid out by
 
@@ -158,9 +165,11 @@ def _number_row(level: str, score: str, maps: str, numbers: Numbers, seed: int) 
 
 
 def _pixel_row(found: Collected, seed: int) -> Row:
-    """Exact figures over all pixels; intervals from each image's counts per bin of scores."""
-    scores, truth = np.concatenate(found.pixels), np.concatenate(found.masks)
-    positives, negatives = _binned(found, _edges(scores))
+    """Figures over all pixels, exact up to 2^24; intervals from each image's counts per bin of scores."""
+    ranking = RankingAccumulator()
+    for scores, mask in zip(found.pixels, found.masks, strict=True):
+        ranking.update(scores, mask)
+    positives, negatives = _binned(found, _edges(found.pixels))
 
     def resampled(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         return positives[chosen].sum(axis=0)[::-1], negatives[chosen].sum(axis=0)[::-1]
@@ -179,16 +188,24 @@ def _pixel_row(found: Collected, seed: int) -> Row:
         level="pixel",
         score="",
         maps=found.name,
-        average_precision=replace(intervals[0], value=average_precision(scores, truth)),
-        roc_auc=replace(intervals[1], value=roc_auc(scores, truth)),
-        positives=int(np.count_nonzero(truth)),
-        count=int(truth.size),
+        average_precision=replace(intervals[0], value=ranking.average_precision()),
+        roc_auc=replace(intervals[1], value=ranking.roc_auc()),
+        positives=_marked(found.masks),
+        count=ranking.count,
     )
 
 
-def _edges(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _marked(masks: Sequence[npt.NDArray[np.bool_]]) -> int:
+    return sum(int(np.count_nonzero(mask)) for mask in masks)
+
+
+def _edges(pixels: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
     """Inner edges of bins, finer towards the highest scores, where precision is decided."""
-    spread = scores[:: max(1, scores.size // SPREAD)].astype(np.float64)
+    step = max(1, sum(scores.size for scores in pixels) // SPREAD)
+    # every step-th pixel of all, without a copy of all
+    starts = np.cumsum([0, *(scores.size for scores in pixels[:-1])])
+    spread = np.concatenate([scores[-start % step :: step] for start, scores in zip(starts, pixels, strict=True)])
+    spread = spread.astype(np.float64)
     shares = 1 - np.geomspace(1e-5, 1, BINS)
     return np.unique(np.quantile(spread, np.sort(np.clip(shares, 0, 1))))
 
@@ -222,17 +239,19 @@ def _binned_area(positives: npt.NDArray[np.float64], negatives: npt.NDArray[np.f
 
 def _chance(found: Collected) -> list[Row]:
     """What a random order and a constant map both reach: the prevalence, and one half."""
-    levels = [("sample", np.asarray(found.samples.truth)), ("slice", np.asarray(found.slices.truth))]
-    levels.append(("pixel", np.concatenate(found.masks) if found.masks else np.empty(0)))
+    levels = [
+        (level, sum(numbers.truth), len(numbers.truth))
+        for level, numbers in (("sample", found.samples), ("slice", found.slices))
+    ]
+    levels.append(("pixel", _marked(found.masks), sum(mask.size for mask in found.masks)))
     rows = []
-    for level, truth in levels:
-        if truth.size:
-            positives = int(np.count_nonzero(truth))
+    for level, positives, count in levels:
+        if count:
             rows.append(
                 Row(
-                    level=level, score="", maps=RANDOM, positives=positives, count=int(truth.size),
-                    average_precision=_known(positives / truth.size if positives else float("nan")),
-                    roc_auc=_known(0.5 if 0 < positives < truth.size else float("nan")),
+                    level=level, score="", maps=RANDOM, positives=positives, count=count,
+                    average_precision=_known(positives / count if positives else float("nan")),
+                    roc_auc=_known(0.5 if 0 < positives < count else float("nan")),
                 )
             )  # fmt: skip
     return rows
