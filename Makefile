@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -46,6 +46,10 @@ bench-start: $(READY)
 
 bench-threads: $(READY)
 	$(BIN)/python benchmarks/threads.py --write
+
+# scikit-learn is left out where 200 million pixels would not fit in memory
+bench-metrics: $(READY)
+	$(BIN)/python benchmarks/metrics.py --write
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,54 +1,120 @@
-"""Streaming AP and AUROC beside scikit-learn: python benchmarks/metrics.py [--pixels 20000000]
+"""Streaming AP and AUROC beside scikit-learn: python benchmarks/metrics.py [--pixels 20000000] [--scores sigmoid]
 
 Each way runs in a fresh process, with compiled kernels warm: seconds from the first score to both metrics, peak memory
 beyond the process that already holds scores and labels, and the difference to the exact answer. One thread.
-The difference is chance as much as method: look at several --seed before quoting it, and at --scores sigmoid.
+The difference is chance as much as method: look at several --seed before quoting it.
 """
 
 import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import machine
 import numpy as np
 import numpy.typing as npt
+import pages
 
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 WAYS = ("bins", "exact", "scikit-learn")
+PIXELS = (20_000_000, 200_000_000)
 PIECE = 2**20  # pixels per update
-DISTRIBUTIONS = ("normal", "uniform", "sigmoid", "noise")
+DISTRIBUTIONS = ("normal", "uniform", "sigmoid", "percent", "noise")
+SIGMOIDS = {"sigmoid": 1, "percent": 100}
+PASSES = 3  # the median counts; scikit-learn runs once beyond LONG pixels
+LONG = 50_000_000
+NEEDED = 80  # bytes per pixel, scores and labels included, that scikit-learn may take
+HEAD = """Written by `make bench-metrics` on {date}, {cpu}; numpy {numpy}, scikit-learn {sklearn}. One thread; 2 %
+of the pixels are positive, seed {seed}. Seconds from the first score to both metrics, medians of {passes} fresh
+processes (one for scikit-learn beyond 50 million pixels); memory beyond the scores and labels themselves; the
+difference to scikit-learn, or to the exact answer where that did not run. `bins` is `RankingAccumulator` made to count
+in bins from the first score on, `exact` is `exact=True`; `percent` is 100 times a sigmoid, the kind of scores that bins
+serve worst.
+"""
 
 
 def main() -> None:
-    """Print a line per way, or what one way measured as JSON."""
+    """Print a table, and with --write keep it in docs/speed.md; or print what one way measured as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pixels", type=int, default=20_000_000)
-    parser.add_argument("--scores", choices=DISTRIBUTIONS, default="normal")
+    parser.add_argument("--pixels", type=int, nargs="+", default=list(PIXELS))
+    parser.add_argument("--scores", choices=DISTRIBUTIONS, nargs="+", default=["normal", "sigmoid", "percent"])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measured(arguments.one, *pixels(arguments.pixels, arguments.scores, arguments.seed))))
+        made = pixels(arguments.pixels[0], arguments.scores[0], arguments.seed)
+        print(json.dumps(measured(arguments.one, *made)))
         return
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    lines = []
+    for count in arguments.pixels:
+        for number, kind in enumerate(arguments.scores):
+            # how long scikit-learn takes hardly depends on the scores
+            ways = arguments.ways if number == 0 else [way for way in arguments.ways if way != "scikit-learn"]
+            lines += compared(count, kind, ways, arguments)
+    text = page(lines, arguments)
+    print(text)
+    if arguments.write:
+        pages.put(PAGE, "metrics", text)
+
+
+def compared(count: int, kind: str, ways: list[str], arguments: argparse.Namespace) -> list[list[str]]:
+    """A line of the table per way."""
     found = {}
-    for way in arguments.ways:
-        command = [sys.executable, __file__, "--pixels", str(arguments.pixels), "--scores", arguments.scores]
-        command += ["--seed", str(arguments.seed), "--one", way]
-        run = subprocess.run(command, check=True, capture_output=True, env=os.environ | single)
-        found[way] = json.loads(run.stdout)
-    print(f"{arguments.pixels:,} pixels, {arguments.scores} scores, 2 % positive")
-    exact = found.get("exact")
-    for way, row in found.items():
-        line = f"{way:14s} {row['seconds']:7.2f} s  {row['mebibytes']:6.0f} MiB  "
-        line += f"AP {row['ap']:.9f}  AUROC {row['roc']:.9f}"
-        if exact:
-            line += f"  off by {abs(row['ap'] - exact['ap']):.1e}, {abs(row['roc'] - exact['roc']):.1e}"
-        print(line)
+    for way in ways:
+        print(f"{count:,} pixels, {kind}: {way}", file=sys.stderr)
+        reason = left_out(way, count)
+        passes = 1 if way == "scikit-learn" and count > LONG else arguments.passes
+        found[way] = reason or [apart(way, count, kind, arguments.seed) for _ in range(passes)]
+    exact = next((rows[0] for way in ("scikit-learn", "exact") if isinstance(rows := found.get(way), list)), None)
+    return [line(count, kind, way, rows, exact) for way, rows in found.items()]
+
+
+def left_out(way: str, count: int) -> str | None:
+    """Why a way cannot run here, if it cannot."""
+    memory = Path("/proc/meminfo")
+    if way != "scikit-learn" or not memory.exists():
+        return None
+    words = next(line for line in memory.read_text().splitlines() if line.startswith("MemAvailable"))
+    free = int(words.split()[1]) * 1024
+    if free >= NEEDED * count:
+        return None
+    return f"left out: may need {NEEDED * count / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB were free"
+
+
+def apart(way: str, count: int, kind: str, seed: int) -> dict[str, float]:
+    """`measured` in a process of its own."""
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, __file__, "--pixels", str(count), "--scores", kind, "--seed", str(seed), "--one", way]
+    run = subprocess.run(command, check=True, capture_output=True, env=os.environ | single)
+    return json.loads(run.stdout)
+
+
+def line(count: int, kind: str, way: str, rows: str | list[dict], exact: dict | None) -> list[str]:
+    """Cells of the table."""
+    start = [f"{count / 1e6:g} million", kind, way]
+    if isinstance(rows, str):
+        return [*start, rows, "", "", ""]
+    seconds = statistics.median(row["seconds"] for row in rows)
+    off = ["-", "-"] if exact is None else [f"{abs(rows[0][name] - exact[name]):.1e}" for name in ("ap", "roc")]
+    return [*start, f"{seconds:.2f}", f"{max(row['mebibytes'] for row in rows):.0f}", *off]
+
+
+def page(lines: list[list[str]], arguments: argparse.Namespace) -> str:
+    """The table as Markdown."""
+    from importlib.metadata import version
+
+    words = {"date": time.strftime("%Y-%m-%d"), "cpu": machine.cpu_model(), "seed": arguments.seed}
+    versions = {"numpy": version("numpy"), "sklearn": version("scikit-learn")}
+    head = ["pixels", "scores", "way", "seconds", "MiB", "AP off by", "AUROC off by"]
+    return HEAD.format(**words, **versions, passes=arguments.passes) + "\n" + pages.table(head, lines)
 
 
 def pixels(count: int, kind: str, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -64,7 +130,7 @@ def pixels(count: int, kind: str, seed: int) -> tuple[npt.NDArray[np.float32], n
             scores[part] = drawn if kind == "noise" else np.where(labels[part], np.sqrt(drawn), drawn)
         else:
             drawn = rng.standard_normal(size, dtype=np.float32) + labels[part]
-            scores[part] = drawn if kind == "normal" else 1 / (1 + np.exp(-2 * drawn))
+            scores[part] = drawn if kind == "normal" else SIGMOIDS[kind] / (1 + np.exp(-2 * drawn))
     return scores, labels
 
 
