@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.inner_boundary.cpu import mean_distance
 from synthanom.kernels.placement.cpu import count_marked, good_positions, half_of, is_good, nth_marked, reachable
 from synthanom.kernels.region_mask.cpu import shape_spans

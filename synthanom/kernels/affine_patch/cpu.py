@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.cubic_spline.cpu import (
     clamped,
     coefficients,

@@ -6,7 +6,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 NONE_MARKED, EIGHT_MARKED = np.uint64(0), np.uint64(0x0101010101010101)  # a row is read eight voxels at a time
 

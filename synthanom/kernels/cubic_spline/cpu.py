@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.cubic_spline.lanes import picture_sum, volume_sum
 
 RADIUS = 12  # neighbours on either side that the prefilter looks at; the first one left out weighs 6e-8

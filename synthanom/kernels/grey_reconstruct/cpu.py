@@ -8,7 +8,8 @@ loop runs over a whole layer with any neighbour at a fixed distance, whatever th
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 LOWEST, HIGHEST = np.int32(-(2**31)), np.int32(2**31 - 1)
 

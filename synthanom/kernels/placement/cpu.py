@@ -7,7 +7,8 @@ A region is given by its spans (see `region_mask.cpu`), int32 (Z, Y, 2), the wid
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True)

@@ -7,8 +7,8 @@ right side is 0 but around edges of the region.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.poisson.sines import solve
 
 

@@ -12,8 +12,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.poisson.blocks import LANES, ROWS, TILE, product_block
 
 

@@ -8,8 +8,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.cubic_spline.cpu import (
     clamped,
     coefficients,

@@ -7,7 +7,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 LN2 = math.log(2.0)
 SMALLEST = 1e-300  # what a base of 0 counts as: to any exponent above 1 it is 0 all the same

@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 SLACK = 1e-12  # relative; rounding of the roots is below it, so that a span looked for holds the span there is
 

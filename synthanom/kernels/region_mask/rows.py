@@ -6,7 +6,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True)

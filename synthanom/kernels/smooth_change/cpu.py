@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from synthanom.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True)

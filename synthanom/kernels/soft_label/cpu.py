@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
+from synthanom.kernels.compiled import njit
 from synthanom.kernels.components.cpu import boxes_of, by_component, find_runs, join_runs
 from synthanom.kernels.flipped_exponential.cpu import flip
 from synthanom.kernels.grey_reconstruct.cpu import fill_padded, room_for
@@ -109,7 +110,7 @@ def _raise(out: Any, z: int, y: int, start: int, filled: Any, layer: int, row: i
 
 
 # last, as it is compiled on the spot
-@njit(SIGNATURE, nogil=True, cache=True)
+@njit(signature_or_function=SIGNATURE, nogil=True, cache=True)
 def label_volume(before: Any, after: Any, region: Any, scale: float, fill: bool, flat: bool, out: Any) -> float:
     """Write the label of (C, Z, Y, X) into `out` (Z, Y, X), which holds zeros; returns the largest before filling.
 
