@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -238,6 +239,14 @@ def test_an_installed_package_works_wherever_its_folder_lies(tmp_path):
         assert len(kept(place)) > len(before) + 20
         sums.append(found["sums"])
     assert sums[0] == sums[1] == sums[2]
+
+
+def test_everything_is_compiled_by_our_own_njit():
+    pattern = re.compile(
+        r"from numba import [^\n]*\b(njit|jit|vectorize|guvectorize|cfunc)\b|\bnumba\.(n?jit|\w*vectorize)\b"
+    )
+    found = {path.name for path in (ROOT / "synthanom").rglob("*.py") if pattern.search(path.read_text())}
+    assert found == {"compiled.py"}
 
 
 def test_no_kernel_is_compiled_for_many_kinds_of_arguments():
