@@ -191,6 +191,27 @@ def test_a_change_in_a_called_file_compiles_its_callers_anew(place, file, old, n
     assert (again.value, again.hits) == (30, 1)
 
 
+def test_a_change_in_a_compiled_form_of_a_plain_function_compiles_its_callers_anew(place):
+    package = place.package / "pack"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "caller.py").write_text(
+        "from synthanom.kernels.compiled import njit\n"
+        "from pack.plain import plain\n"
+        "@njit(cache=True)\ndef caller(x):\n    return plain(x)\n"
+    )
+    plain = package / "plain.py"
+    plain.write_text(
+        "from numba.extending import overload\n"
+        "def plain(x):\n    return x\n"
+        "@overload(plain)\ndef compiled(x):\n    return lambda x: x + 1\n"
+    )
+    command = [sys.executable, "-c", "from pack.caller import caller; print(caller(1))"]
+    assert read_only.run(command, [], place.env).stdout == "2\n"
+    plain.write_text(plain.read_text().replace("x + 1", "x + 2"))
+    assert read_only.run(command, [], place.env).stdout == "3\n"
+
+
 def test_code_without_a_file_is_compiled_without_being_kept(place):
     code = "from synthanom.kernels.compiled import njit\n@njit(cache=True)\ndef f(x):\n    return x\nprint(f(3))"
     done = read_only.run([sys.executable, "-W", "ignore", "-c", code], [], place.env)

@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numba
@@ -33,8 +34,8 @@ def njit(**options: Any) -> Callable[[F], F]:
     ``synthanom`` in the user's cache, a folder in the temporary directory that only this user may open. Without any of
     them every process compiles for itself, and one warning says so. NUMBA_CACHE_LOCATOR_CLASSES switches all this off.
 
-    A change in a source file makes everything compile anew that calls a compiled function of this file. Values that a
-    compiled function takes from other files are not watched: define them beside it.
+    A change in a source file makes everything compile anew that calls a function of this file. Other values that a
+    compiled function takes from files of which it calls nothing are not watched: define them beside it.
     """
 
     def decorate(function: F) -> F:
@@ -79,9 +80,9 @@ class Place:
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Digest of the file and of all files whose compiled functions it may call."""
+        """Digest of the file and of all files whose functions it may call."""
         digest = hashlib.sha256()
-        for file in sorted(_sources(self._function.__globals__, self._py_file)):
+        for file in sorted(_sources(self._function, self._py_file)):
             digest.update(_digest(file))
         return digest.hexdigest()
 
@@ -130,14 +131,21 @@ def _is_writable(folder: Path) -> bool:
     return True
 
 
-def _sources(names: dict[str, Any], file: str) -> set[str]:
-    """A file and, from file to file, those of the compiled functions among its names."""
-    found, waiting = {file}, [names]
+def _sources(function: Callable[..., Any], file: str) -> set[str]:
+    """Its file and, from file to file, those of the functions that a function may call.
+
+    These are compiled functions, and others of the same package: they may have compiled forms that numba knows of.
+    """
+    package = function.__module__.partition(".")[0]
+    found, waiting = {file}, [function.__globals__]
     while waiting:
         for value in list(waiting.pop().values()):
-            if is_jitted(value) and value.py_func.__code__.co_filename not in found:
-                found.add(value.py_func.__code__.co_filename)
-                waiting.append(value.py_func.__globals__)
+            called = value.py_func if is_jitted(value) else value
+            if not isinstance(called, FunctionType) or called.__code__.co_filename in found:
+                continue
+            if called is not value or called.__module__.partition(".")[0] == package:
+                found.add(called.__code__.co_filename)
+                waiting.append(called.__globals__)
     return found
 
 
