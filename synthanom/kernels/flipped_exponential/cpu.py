@@ -6,7 +6,7 @@ no tables, no calls: the loop vectorises (0.6 ns a value; with the library's exp
 
 from typing import Any
 
-from numba import njit
+from synthanom.kernels.compiled import njit
 
 LARGEST = 18.0  # exp(-18) is under a quarter of the last digit of float32 below 1
 
