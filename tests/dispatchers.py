@@ -1,7 +1,7 @@
 """Every compiled function of synthanom, and calls with all kinds of arrays that users may pass.
 
-``python tests/dispatchers.py`` prints how many signatures each gets: all are compiled, or loaded, before the first
-picture, so they should be few.
+``python tests/dispatchers.py`` prints the signatures that each gets, which should be few. Run it twice: where compiled
+code is at hand, functions that are called from compiled functions only get none.
 """
 
 import json
