@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numba
 from numba.extending import is_jitted
 
-PROBE = 1 << 16  # bytes written where code is to be kept: a full disk should be noticed before it matters
+PROBE = 1 << 13  # bytes written where code is to be kept: a full disk should be noticed before it matters
 F = TypeVar("F", bound=Callable[..., Any])
 _LOCK = threading.Lock()
 _CONFIG: Any = numba.config  # its names are made at run time
