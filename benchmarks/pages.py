@@ -12,8 +12,9 @@ HEAD = """Written by `make bench`; run it again rather than trust these figures 
 
 {libraries}.
 
-One CPU thread, BLAS included, warm caches. A sample is everything: drawing, one to four anomalies, the label. Each
-sample's time is the fastest of interleaved passes; mean and median are over the samples. The baseline
+{date}, {cpu}. One CPU thread, BLAS included, warm caches. A sample is everything: drawing, one to four anomalies, the
+label. Both implementations take turns, pass by pass over all samples; each sample's time is the fastest pass, mean and
+median are over the samples. The baseline
 (`benchmarks/baseline.py`) is a straightforward implementation with scipy and scikit-image, in boxes but for the label.
 It makes the same samples from recipes, so it need not draw; all its pictures and labels agreed with ours within
 {tolerance} of the range, {ties} of {samples} only once both were given the same patch (rounding had decided between
@@ -30,7 +31,7 @@ with other draws, for orientation only. Memory is the most that a call took beyo
 """
 
 
-def page(limits: dict[str, float], rows: Sequence[dict], tolerance: float = 1e-3) -> str:
+def page(limits: dict[str, float | str], rows: Sequence[dict], tolerance: float = 1e-3) -> str:
     """All tables as Markdown."""
     libraries = ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)])
     counts = {"ties": sum(row["ties"] for row in rows), "samples": sum(row["samples"] for row in rows)}
