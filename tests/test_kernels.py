@@ -2,6 +2,7 @@
 
 import itertools
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -16,10 +17,11 @@ from synthanom.errors import SynthanomError
 from synthanom.kernels import affine_patch, cubic_spline, grey_reconstruct, poisson, radial_warp, smooth_change
 from synthanom.kernels.affine_patch import reference as affine_reference
 from synthanom.kernels.cubic_spline import cpu as spline_cpu
+from synthanom.kernels.cubic_spline import lanes
 from synthanom.kernels.cubic_spline import reference as spline_reference
 from synthanom.kernels.grey_reconstruct import reference as reconstruct_reference
+from synthanom.kernels.poisson import blocks, sines
 from synthanom.kernels.poisson import reference as poisson_reference
-from synthanom.kernels.poisson import sines
 from synthanom.kernels.radial_warp import reference as warp_reference
 from synthanom.kernels.radial_warp.powers import raise_row
 from synthanom.kernels.smooth_change import reference as change_reference
@@ -226,6 +228,66 @@ def test_poisson_solution_equals_the_fast_sine_transforms(shape):
     expected = fft.idstn(fft.dstn(values.astype(float), 1, axes=axes) / eigenvalues, 1, axes=axes)
     sines.solve(values, shape[0] == 1)
     np.testing.assert_allclose(values, expected, atol=2e-6 * np.abs(expected).max())
+
+
+@SHAPES
+def test_changed_voxels_join_the_region(shape, channels):
+    rng = np.random.default_rng(4)
+    before = rng.standard_normal((channels, *shape)).astype(np.float32)
+    after = before + np.where(rng.random(shape) < 0.3, 0.004, 0.0005).astype(np.float32)
+    region = rng.random(shape) < 0.1
+    kept = region.copy()
+    change = np.abs(after.astype(float) - before).mean(axis=0)
+    np.testing.assert_array_equal(poisson.changed(before, after, region, 0.002), region | (change > 0.002))
+    np.testing.assert_array_equal(region, kept)
+
+
+def test_blending_clips_inner_voxels_per_channel():
+    target, donor = field((20, 22), 2, 0), field((20, 22), 2, 5)
+    region = np.ones((20, 22), bool)
+    free = poisson.blend_box(target, donor, region, mixed=False)
+    out = poisson.blend_box(target, donor, region, mixed=False, limits=[[-0.1, -0.2], [0.1, 0.2]])
+    for c, bound in ((0, np.float32(0.1)), (1, np.float32(0.2))):
+        np.testing.assert_array_equal(out[c, 1:-1, 1:-1], np.clip(free[c, 1:-1, 1:-1], -bound, bound))
+        np.testing.assert_array_equal(out[c, 0], target[c, 0])
+
+
+# ------------------------------------------------------------------ written-out vectors beside their plain forms
+def test_vectors_equal_their_plain_forms_bit_for_bit():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal(6 * 7 * 8).astype(np.float32)
+    weights = rng.standard_normal((3, 5, 4)).astype(np.float32)
+
+    @numba.njit  # not kept: the code is generated anew each time
+    def sums(values, weights, out):
+        for i in range(5):
+            out[0, i] = lanes.picture_sum(values, 3 + i, 8, weights[1], weights[2], i)
+            out[1, i] = lanes.volume_sum(values, 3 + i, 8, 56, weights[0], weights[1], weights[2], i)
+
+    compiled, plain = np.zeros((2, 5), np.float32), np.zeros((2, 5), np.float32)
+    sums(values, weights, compiled)
+    getattr(sums, "py_func", sums)(values, weights, plain)
+    np.testing.assert_array_equal(compiled, plain)
+
+
+def test_product_blocks_equal_their_plain_form_bit_for_bit():
+    rng = np.random.default_rng(0)
+    side = 12
+    matrix = rng.standard_normal(side * side).astype(np.float32)
+    tile = rng.standard_normal(side * blocks.TILE).astype(np.float32)
+
+    @numba.njit
+    def product(matrix, side, tile, out):
+        blocks.product_block(matrix, 4 * side, side, tile, 16, out, 4 * blocks.TILE + 32)
+
+    compiled, plain = np.zeros_like(tile), np.zeros_like(tile)
+    product(matrix, side, tile, compiled)
+    blocks.product_block(matrix, 4 * side, side, tile, 16, plain, 4 * blocks.TILE + 32)
+    np.testing.assert_array_equal(compiled, plain)
+    rows = plain.reshape(side, -1)[4:8, 32:48]
+    expected = matrix.reshape(side, side)[4:8].astype(float) @ tile.reshape(side, -1)[:, 16:32]
+    np.testing.assert_allclose(rows, expected, atol=1e-5)
+    assert np.count_nonzero(plain) == 64
 
 
 # ------------------------------------------------------------------ splines and donor patches
