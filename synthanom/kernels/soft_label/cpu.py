@@ -77,18 +77,30 @@ def fill_runs(out: Any, runs: Any, rows: Any, flat: bool) -> None:
     numbers, count = join_runs(runs, rows, out.shape[1])
     boxes = boxes_of(runs, numbers, count)
     order, begin = by_component(numbers, count)
+    large = 0
     for k in range(count):
+        large += _has_inside(boxes, k, flat)
+    # a component that is filled may raise voxels of another, whose own values still are those before
+    pointwise = out.copy() if large > 1 else out
+    for k in range(count):
+        if not _has_inside(boxes, k, flat):
+            continue
         low, end = boxes[k, 0], boxes[k, 1]
         nz, ny, nx = end[0] - low[0], end[1] - low[1], end[2] - low[2]
-        if ny < 3 or nx < 3 or (nz < 3 and not flat):
-            continue
         values = room_for(nz, ny, nx)
         for i in order[begin[k] : begin[k + 1]]:
-            _take(out, runs, i, low, values)
+            _take(pointwise, runs, i, low, values)
         filled = fill_padded(values.view(np.int32)).view(np.float32)
         for z in range(nz):
             for y in range(ny):
                 _raise(out, z + low[0], y + low[1], low[2], filled, z, y + 1)
+
+
+@njit(nogil=True, cache=True)
+def _has_inside(boxes: Any, k: int, flat: bool) -> bool:
+    """Whether a component's box has voxels that are not on its faces."""
+    nz, ny, nx = boxes[k, 1, 0] - boxes[k, 0, 0], boxes[k, 1, 1] - boxes[k, 0, 1], boxes[k, 1, 2] - boxes[k, 0, 2]
+    return ny >= 3 and nx >= 3 and (nz >= 3 or flat)
 
 
 @njit(nogil=True, cache=True)
