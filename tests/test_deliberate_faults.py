@@ -43,7 +43,7 @@ FAULTS = [
     (
         "kernels/smooth_change/cpu.py",
         "for k in range(1, reach + 1)",
-        "for k in range(1, reach)",
+        "for k in range(1, reach - 1)",
         "test_kernels.py -k depth",
     ),
     ("kernels/smooth_change/cpu.py", "reach = math.ceil(radius) - 1", "reach = 0", "test_kernels.py -k depth"),
