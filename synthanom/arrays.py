@@ -16,6 +16,7 @@ from synthanom.errors import SynthanomError
 ImageArray = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 MaskArray = npt.NDArray[np.bool_]
+FARTHEST = 1e9  # voxels; no coordinate, and no entry of a matrix, is larger
 Backend = Literal["numpy", "torch"]
 
 
@@ -85,6 +86,18 @@ def check_mask(mask: npt.NDArray[Any], shape: Sequence[int], *, name: str = "for
             f"{name} must have the image's spatial shape {tuple(shape)}, got {tuple(mask.shape)}; "
             "resample it onto the image's grid"
         )
+
+
+def check_coordinates(values: npt.ArrayLike, *, name: str) -> None:
+    """Raise unless all numbers are finite and at most `FARTHEST`: compiled code computes places in memory from them.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if not (np.abs(numbers) <= FARTHEST).all():  # false for NaN, too
+        raise SynthanomError(f"{name} must be finite and at most {FARTHEST:g} in size, got {numbers.tolist()}")
 
 
 def box_slices(corner: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
@@ -157,9 +170,11 @@ def inverse_matrix(matrix: npt.ArrayLike) -> FloatArray:
     determinant = float(m[0, 0] * adjugate[0, 0] + m[0, 1] * adjugate[1, 0])
     if m.shape == (3, 3):
         determinant += float(m[0, 2] * adjugate[2, 0])
-    if determinant == 0 or not np.isfinite(determinant):
+    with np.errstate(all="ignore"):
+        inverse = np.asarray(adjugate / determinant)
+    if not np.isfinite(inverse).all():
         raise SynthanomError(f"matrix must be invertible, got determinant {determinant}")
-    return np.asarray(adjugate / determinant)
+    return inverse
 
 
 def _cross(a: FloatArray, b: FloatArray) -> FloatArray:

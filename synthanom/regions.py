@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, MaskArray, box_slices, check_mask
+from synthanom.arrays import FloatArray, MaskArray, box_slices, check_coordinates, check_mask
 from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
 from synthanom.kernels import inner_boundary, region_mask
 
@@ -77,8 +77,10 @@ class Geometry:
                 "a geometry needs 2 or 3 sizes, as many coordinates and a square matrix of that side, got "
                 f"{len(self.size)}, {len(self.position)} and {matrix.shape}"
             )
-        if min(self.size) < 1 or not np.isfinite(matrix).all():
-            raise SynthanomError(f"sizes must be at least 1 voxel and the matrix finite, got {self.size}")
+        if min(self.size) < 1:
+            raise SynthanomError(f"sizes must be at least 1 voxel, got {self.size}")
+        for name in ("size", "matrix", "position"):
+            check_coordinates(getattr(self, name), name=f"a geometry's {name}")
         matrix.flags.writeable = False
         object.__setattr__(self, "size", tuple(int(s) for s in self.size))
         object.__setattr__(self, "matrix", matrix)

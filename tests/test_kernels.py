@@ -290,6 +290,36 @@ def test_product_blocks_equal_their_plain_form_bit_for_bit():
     assert np.count_nonzero(plain) == 64
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e308, -1e20, 2e9])
+def test_numbers_that_are_no_coordinates_are_refused_before_any_memory_is_touched(wrong):
+    # compiled code computes places in memory from them: a centre that was NaN once ended the process
+    image = field((20, 22, 24))
+    shape = Geometry("cuboid", (9, 9, 9), np.eye(3), (10.0, 10.0, 10.0))
+    skewed = np.eye(3)
+    skewed[0, 1] = wrong
+    for kind in ("cuboid", "ellipsoid"):
+        with pytest.raises(SynthanomError, match="position must be finite"):
+            Geometry(kind, (9, 9, 9), np.eye(3), (wrong, 10.0, 10.0))
+        with pytest.raises(SynthanomError, match="matrix must be finite"):
+            Geometry(kind, (9, 9, 9), skewed, (10.0, 10.0, 10.0))
+    with pytest.raises(SynthanomError, match="centre must be finite"):
+        radial_warp.warp(image, shape, (wrong, 10, 10), 3.0, direction="sink")
+    with pytest.raises(SynthanomError, match="matrix must be finite"):
+        affine_patch.sample(image, skewed, (1, 1, 1), (8, 8, 8))
+    with pytest.raises(SynthanomError, match="offset must be finite"):
+        affine_patch.sample(image, np.eye(3), (1, wrong, 1), (8, 8, 8))
+
+
+@pytest.mark.parametrize("kind", ["cuboid", "ellipsoid"])
+@pytest.mark.parametrize("far", [1e-310, 1e-40, -1e8, 1e9])
+def test_numbers_that_are_hardly_coordinates_give_a_finite_picture(kind, far):
+    image = field((20, 22, 24))
+    for direction in ("sink", "source"):
+        shape = Geometry(kind, (9, 9, 9), np.eye(3), (3.0, 10.0, 10.0))
+        assert np.isfinite(radial_warp.warp(image, shape, (far, far, 10), 3.0, direction=direction)).all()
+    assert np.isfinite(affine_patch.sample(image, far * np.eye(3), (far, 1, 1), (8, 8, 8))).all()
+
+
 # ------------------------------------------------------------------ splines and donor patches
 @SHAPES
 def test_spline_crop_reproduces_the_whole_images_spline(shape, channels):

@@ -6,7 +6,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import MaskArray, as_numpy, back_to, check_image, check_mask, pad_triple, read_only, to_volume
+from synthanom.arrays import (
+    MaskArray,
+    as_numpy,
+    back_to,
+    check_coordinates,
+    check_image,
+    check_mask,
+    pad_triple,
+    read_only,
+    to_volume,
+)
 from synthanom.errors import SynthanomError
 from synthanom.kernels import region_mask
 
@@ -41,7 +51,7 @@ def sample(
     Raises
     ------
     SynthanomError
-        For a donor of another number of axes than `size`.
+        For a donor of another number of axes than `size`, or numbers that are not finite or above 1e9.
     """
     from synthanom.kernels.affine_patch.cpu import all_rows, needed_rows, sample_rows
     from synthanom.kernels.cubic_spline.cpu import WEIGHTS
@@ -51,6 +61,8 @@ def sample(
     dims, sides = len(size), tuple(int(n) for n in size)
     if values.ndim != dims + 1:
         raise SynthanomError(f"donor must have {dims} spatial axes as the box has, got shape {values.shape}")
+    check_coordinates(matrix, name="the patch's matrix")
+    check_coordinates(offset, name="the patch's offset")
     out = np.zeros((values.shape[0], *(1,) * (3 - dims), *sides), dtype=np.float32)
     if region is None:
         rows = all_rows(out.shape[1:])

@@ -12,6 +12,7 @@ from synthanom.arrays import (
     as_numpy,
     back_to,
     box_slices,
+    check_coordinates,
     check_image,
     pad_triple,
     read_only,
@@ -102,7 +103,7 @@ def warp_box(
 
     centre, factor = pull
     corner, mask = region
-    _check_settings(factor, direction, order, len(centre), mask.ndim)
+    _check_settings(factor, direction, order, centre, mask.ndim)
     dims = mask.ndim
     out = np.array(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32, order="C")
     shape = (
@@ -123,7 +124,7 @@ def warp_box(
     return out
 
 
-def _check_settings(factor: float, direction: str, order: int, centre: int, dims: int) -> None:
+def _check_settings(factor: float, direction: str, order: int, centre: Sequence[float], dims: int) -> None:
     if direction not in ("sink", "source"):
         raise SynthanomError(f"direction must be 'sink' or 'source', got {direction!r}")
     if order not in (1, 3):
@@ -132,5 +133,6 @@ def _check_settings(factor: float, direction: str, order: int, centre: int, dims
         raise SynthanomError(
             f"factor must be a finite number above 1, got {factor}; a larger push gives a larger factor"
         )
-    if centre != dims:
-        raise SynthanomError(f"centre must have one coordinate per spatial axis ({dims}), got {centre}")
+    if len(centre) != dims:
+        raise SynthanomError(f"centre must have one coordinate per spatial axis ({dims}), got {len(centre)}")
+    check_coordinates(centre, name="centre")

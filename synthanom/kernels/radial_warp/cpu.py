@@ -24,6 +24,7 @@ from synthanom.kernels.region_mask.cpu import extent, invert
 from synthanom.kernels.region_mask.rows import end_of_block, rows_of, voxels_in
 
 BLOCK = 1024  # voxels mapped or sampled at a time
+CLOSEST = 1e-9  # relative distance from the centre as which smaller ones count: 1 / 0 would be no place in memory
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -55,7 +56,8 @@ def relative_distances(u: Any, place: int, count: int, away: Any, o: Any, scaled
         x = away[2] + i
         a0, a1, a2 = w0 + scaled[0, 2] * x, w1 + scaled[1, 2] * x, w2 + scaled[2, 2] * x
         nearest = max(a0 * (up0 if a0 > 0.0 else down0), a1 * (up1 if a1 > 0.0 else down1))
-        line[i] = min(max(nearest, a2 * (up2 if a2 > 0.0 else down2)), 1.0)
+        nearest = max(nearest, a2 * (up2 if a2 > 0.0 else down2))
+        line[i] = nearest if nearest < 1.0 else 1.0  # also where a nearly singular matrix gave NaN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -74,8 +76,9 @@ def stretches(out: Any, place: int, count: int, u: Any, work: Any, factor: float
             line[i] = np.float32(u[i])
         return
     for i in range(count):
-        line[i] = np.float32(1.0 / u[i])
-        u[i] = 1.0 - u[i]
+        distance = max(u[i], CLOSEST)
+        line[i] = np.float32(1.0 / distance)
+        u[i] = 1.0 - distance
     raise_row(u, count, factor, work)
     for i in range(count):
         line[i] = np.float32((1.0 - u[i]) * line[i])
