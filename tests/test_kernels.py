@@ -302,7 +302,7 @@ def test_numbers_that_are_no_coordinates_are_refused_before_any_memory_is_touche
             Geometry(kind, (9, 9, 9), np.eye(3), (wrong, 10.0, 10.0))
         with pytest.raises(SynthanomError, match="matrix must be finite"):
             Geometry(kind, (9, 9, 9), skewed, (10.0, 10.0, 10.0))
-    with pytest.raises(SynthanomError, match="centre must be finite"):
+    with pytest.raises(SynthanomError, match="centre must lie in the image"):
         radial_warp.warp(image, shape, (wrong, 10, 10), 3.0, direction="sink")
     with pytest.raises(SynthanomError, match="matrix must be finite"):
         affine_patch.sample(image, skewed, (1, 1, 1), (8, 8, 8))
@@ -311,13 +311,14 @@ def test_numbers_that_are_no_coordinates_are_refused_before_any_memory_is_touche
 
 
 @pytest.mark.parametrize("kind", ["cuboid", "ellipsoid"])
-@pytest.mark.parametrize("far", [1e-310, 1e-40, -1e8, 1e9])
-def test_numbers_that_are_hardly_coordinates_give_a_finite_picture(kind, far):
+@pytest.mark.parametrize("small", [1e-310, 1e-40, 1e-9])
+def test_numbers_that_are_hardly_coordinates_give_a_finite_picture(kind, small):
     image = field((20, 22, 24))
     for direction in ("sink", "source"):
         shape = Geometry(kind, (9, 9, 9), np.eye(3), (3.0, 10.0, 10.0))
-        assert np.isfinite(radial_warp.warp(image, shape, (far, far, 10), 3.0, direction=direction)).all()
-    assert np.isfinite(affine_patch.sample(image, far * np.eye(3), (far, 1, 1), (8, 8, 8))).all()
+        assert np.isfinite(radial_warp.warp(image, shape, (small, small, 10), 3.0, direction=direction)).all()
+    for far in (small, -1e8, 1e9):
+        assert np.isfinite(affine_patch.sample(image, far * np.eye(3), (far, 1, 1), (8, 8, 8))).all()
 
 
 # ------------------------------------------------------------------ splines and donor patches

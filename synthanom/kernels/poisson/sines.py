@@ -64,8 +64,11 @@ def multiply(sines: Any, which: int, tile: Any, out: Any, width: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def fold_columns(values: Any, start: int, width: int, tile: Any) -> None:
-    """Put `width` lines along the middle axis of (planes, n, m), counted from `start`, into a tile, folded."""
+def fold_columns(values: Any, start: int, width: int, tile: Any, into: bool) -> None:
+    """Fold `width` lines along the middle axis of (planes, n, m), counted from `start`, `into` a tile, or unfold them.
+
+    Sum and difference are their own inverse, but for a factor of 2.
+    """
     n, m = values.shape[1:]
     side, half = padded((n + 1) // 2), n // 2
     done = 0
@@ -76,36 +79,22 @@ def fold_columns(values: Any, start: int, width: int, tile: Any) -> None:
             one, other = values[p, i, x : x + part], values[p, n - 1 - i, x : x + part]
             even = tile[i * TILE + done : i * TILE + done + part]
             odd = tile[(side + i) * TILE + done : (side + i) * TILE + done + part]
-            for j in range(part):
-                even[j] = one[j] + other[j]
-                odd[j] = one[j] - other[j]
+            if into:
+                for j in range(part):
+                    even[j] = one[j] + other[j]
+                    odd[j] = one[j] - other[j]
+            else:
+                for j in range(part):
+                    one[j] = even[j] + odd[j]
+                    other[j] = even[j] - odd[j]
         if n % 2:
             middle, even = values[p, half, x : x + part], tile[half * TILE + done : half * TILE + done + part]
-            for j in range(part):
-                even[j] = middle[j]
-        done += part
-
-
-@njit(nogil=True, cache=True)
-def unfold_columns(values: Any, start: int, width: int, tile: Any) -> None:
-    """The inverse of `fold_columns` (but for a factor 2)."""
-    n, m = values.shape[1:]
-    side, half = padded((n + 1) // 2), n // 2
-    done = 0
-    while done < width:
-        p, x = (start + done) // m, (start + done) % m
-        part = min(m - x, width - done)
-        for i in range(half):
-            one, other = values[p, i, x : x + part], values[p, n - 1 - i, x : x + part]
-            even = tile[i * TILE + done : i * TILE + done + part]
-            odd = tile[(side + i) * TILE + done : (side + i) * TILE + done + part]
-            for j in range(part):
-                one[j] = even[j] + odd[j]
-                other[j] = even[j] - odd[j]
-        if n % 2:
-            middle, even = values[p, half, x : x + part], tile[half * TILE + done : half * TILE + done + part]
-            for j in range(part):
-                middle[j] = even[j]
+            if into:
+                for j in range(part):
+                    even[j] = middle[j]
+            else:
+                for j in range(part):
+                    middle[j] = even[j]
         done += part
 
 
@@ -138,13 +127,13 @@ def transform_columns(values: Any, forth: bool, sines: Any, tile: Any, other: An
         width = min(TILE, lines - start)
         whole = (width + LANES - 1) // LANES * LANES
         if forth:
-            fold_columns(values, start, width, tile)
+            fold_columns(values, start, width, tile, True)
             multiply(sines, 0, tile, other, whole)
             move_columns(values, start, width, other, False)
         else:
             move_columns(values, start, width, tile, True)
             multiply(sines, 2, tile, other, whole)
-            unfold_columns(values, start, width, other)
+            fold_columns(values, start, width, other, False)
 
 
 @njit(nogil=True, cache=True)
@@ -201,7 +190,7 @@ def divide_columns(values: Any, own: Any, along: Any, across: Any, factor: float
     for start in range(0, lines, TILE):
         width = min(TILE, lines - start)
         whole = (width + LANES - 1) // LANES * LANES
-        fold_columns(values, start, width, tile)
+        fold_columns(values, start, width, tile, True)
         multiply(own, 0, tile, other, whole)
         sums = every[start : start + width]
         for k in range(n):
@@ -210,7 +199,7 @@ def divide_columns(values: Any, own: Any, along: Any, across: Any, factor: float
             for j in range(width):
                 line[j] = line[j] * (scale / (eigenvalue + sums[j]))
         multiply(own, 2, other, tile, whole)
-        unfold_columns(values, start, width, tile)
+        fold_columns(values, start, width, tile, False)
 
 
 @njit(nogil=True, cache=True)

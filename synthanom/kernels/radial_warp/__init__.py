@@ -12,7 +12,6 @@ from synthanom.arrays import (
     as_numpy,
     back_to,
     box_slices,
-    check_coordinates,
     check_image,
     pad_triple,
     read_only,
@@ -40,7 +39,7 @@ def warp(
     image : ndarray or tensor of shape (C, *S), float32 or float64
     geometry : the shape, in voxels of the image
     centre : D floats
-        Fixed point of the deformation, voxels, inside the shape.
+        Fixed point of the deformation, voxels, inside the shape and the image.
     factor : float
         Strength f > 1.
     direction : {"sink", "source"}
@@ -103,7 +102,7 @@ def warp_box(
 
     centre, factor = pull
     corner, mask = region
-    _check_settings(factor, direction, order, centre, mask.ndim)
+    _check_settings(factor, direction, order, centre, image.shape[1:])
     dims = mask.ndim
     out = np.array(image[(slice(None), *box_slices(corner, mask.shape))], dtype=np.float32, order="C")
     shape = (
@@ -124,7 +123,7 @@ def warp_box(
     return out
 
 
-def _check_settings(factor: float, direction: str, order: int, centre: Sequence[float], dims: int) -> None:
+def _check_settings(factor: float, direction: str, order: int, centre: Sequence[float], shape: Sequence[int]) -> None:
     if direction not in ("sink", "source"):
         raise SynthanomError(f"direction must be 'sink' or 'source', got {direction!r}")
     if order not in (1, 3):
@@ -133,6 +132,7 @@ def _check_settings(factor: float, direction: str, order: int, centre: Sequence[
         raise SynthanomError(
             f"factor must be a finite number above 1, got {factor}; a larger push gives a larger factor"
         )
-    if len(centre) != dims:
-        raise SynthanomError(f"centre must have one coordinate per spatial axis ({dims}), got {len(centre)}")
-    check_coordinates(centre, name="centre")
+    if len(centre) != len(shape):
+        raise SynthanomError(f"centre must have one coordinate per spatial axis ({len(shape)}), got {len(centre)}")
+    if not all(0 <= c <= n - 1 for c, n in zip(centre, shape, strict=True)):  # false for NaN, too
+        raise SynthanomError(f"centre must lie in the image of shape {tuple(shape)}, got {tuple(centre)}")

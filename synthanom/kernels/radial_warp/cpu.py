@@ -129,8 +129,9 @@ def map_rows(stretch: Any, bounds: Any, rows: Any, sides: Any, place: Any, maps:
                 d = corner[axis] + rows[r, axis] - centre[axis]
                 low[axis], high[axis] = min(d * least, d * most), max(d * least, d * most)
             for axis in range(3):
-                low[axis] += centre[axis] - 1e-3  # the stretch is rounded to float32
-                high[axis] += centre[axis] + 1e-3
+                # the stretch is rounded to float32, and all the more on long ways
+                low[axis] += centre[axis] - 1e-3 - 1e-6 * abs(low[axis])
+                high[axis] += centre[axis] + 1e-3 + 1e-6 * abs(high[axis])
             need(bounds, first_plane, sides, low, high)
         start = end
 

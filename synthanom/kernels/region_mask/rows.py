@@ -14,23 +14,17 @@ from synthanom.kernels.compiled import njit
 def rows_of(region: Any) -> Any:
     """The rows of a region, uint8 (Z, Y, X), each from its first voxel to its last."""
     nz, ny, nx = region.shape
-    rows = np.empty((nz * ny, 5), np.int64)
-    found = total = 0
+    spans = np.zeros((nz, ny, 2), np.int32)
     for z in range(nz):
         for y in range(ny):
             row = region[z, y]
             low, high = 0, nx
             while low < nx and row[low] == 0:
                 low += 1
-            if low == nx:
-                continue
-            while row[high - 1] == 0:
+            while high > low and row[high - 1] == 0:
                 high -= 1
-            rows[found, 0], rows[found, 1], rows[found, 2], rows[found, 3] = z, y, low, high
-            rows[found, 4] = total
-            total += high - low
-            found += 1
-    return rows[:found]
+            spans[z, y, 0], spans[z, y, 1] = low, high
+    return rows_of_spans(spans)
 
 
 @njit(nogil=True, cache=True)
