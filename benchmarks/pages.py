@@ -12,13 +12,15 @@ HEAD = """Written by `make bench`; run it again rather than trust these figures 
 
 {libraries}.
 
-{date}, {cpu}. One CPU thread, BLAS included, warm caches. A sample is everything: drawing, one to four anomalies, the
-label. Both implementations take turns, pass by pass over all samples; each sample's time is the fastest pass, mean and
-median are over the samples. The baseline
-(`benchmarks/baseline.py`) is a straightforward implementation with scipy and scikit-image, in boxes but for the label.
-It makes the same samples from recipes, so it need not draw; all its pictures and labels agreed with ours within
-{tolerance} of the range, {ties} of {samples} only once both were given the same patch (rounding had decided between
-opposite gradients of equal size). The floor reads a sample once and writes picture and label once.
+Measured on {date}, {cpu}.
+
+One CPU thread, BLAS included, warm caches. A sample is everything: drawing, one to four anomalies, the label. Both
+implementations take turns, pass by pass over all samples; each sample's time is the fastest pass, mean and median are
+over the samples. The baseline (`benchmarks/baseline.py`) is a straightforward implementation with scipy and
+scikit-image, in boxes but for the label. It makes the same samples from recipes, so it need not draw; all its pictures
+and labels agreed with ours within {tolerance} of the range, {ties} of {samples} only once both were given the same
+patch (rounding had decided between opposite gradients of equal size). The floor reads a sample once and writes picture
+and label once; it counts no arithmetic.
 
 In this run: copying {copy:.1f} GB/s (read and written), float32 matrix products {sgemm:.0f} GFLOP/s.
 """
