@@ -95,9 +95,9 @@ def check_coordinates(values: npt.ArrayLike, *, name: str) -> None:
     ------
     SynthanomError
     """
-    numbers = np.asarray(values, dtype=np.float64)
-    if not (np.abs(numbers) <= FARTHEST).all():  # false for NaN, too
-        raise SynthanomError(f"{name} must be finite and at most {FARTHEST:g} in size, got {numbers.tolist()}")
+    numbers = np.asarray(values, dtype=np.float64).ravel().tolist()
+    if not all(-FARTHEST <= number <= FARTHEST for number in numbers):  # false for NaN, too
+        raise SynthanomError(f"{name} must be finite and at most {FARTHEST:g} in size, got {numbers}")
 
 
 def box_slices(corner: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
