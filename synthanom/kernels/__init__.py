@@ -1,7 +1,8 @@
 """Pure array maths: no random numbers, no settings.
 
-Each kernel is a folder: `__init__` is its face, `reference` its definition in plain float64, `cpu` the compiled twin.
-Compiled kernels see volumes only: a 2D image is a volume whose first spatial axis has length 1 ("flat").
+Each kernel is a folder: `__init__` is its face, `reference` its definition in plain float64, `cpu` the compiled twin,
+`gpu` the batched one in torch for any device (`windows.gpu` says how boxes of different sizes make a batch).
+All but the definitions see volumes only: a 2D image is a volume whose first spatial axis has length 1 ("flat").
 """
 
 from importlib import import_module
@@ -20,6 +21,7 @@ __all__ = [
     "region_mask",
     "smooth_change",
     "soft_label",
+    "windows",
 ]
 
 
