@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -47,6 +47,10 @@ bench-start: $(READY)
 
 bench-threads: $(READY)
 	$(BIN)/python benchmarks/threads.py --write
+
+# on a CUDA device where there is one; on the CPU its times say nothing about a GPU
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/gpu.py --write
 
 # scikit-learn is left out where 200 million pixels would not fit in memory
 bench-metrics: $(READY)

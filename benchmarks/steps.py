@@ -11,7 +11,7 @@ from synthanom.kernels import affine_patch, poisson, radial_warp, smooth_change
 from synthanom.tasks import deformation, donor_patch
 
 FACES: tuple[tuple[Any, str, str], ...] = (
-    (synthesis, "_draw_anomalies", "draw"),
+    (synthesis, "draw_anomalies", "draw"),
     (regions, "draw", "place"),
     (affine_patch, "sample", "resample donor"),
     (poisson, "blend_box", "blend"),

@@ -135,6 +135,13 @@ def back_to(array: npt.NDArray[Any], origin: Any) -> Any:
     return array
 
 
+def shape_only(array: Any) -> npt.NDArray[Any]:
+    """Shape and dtype of an array of either backend, to be checked as numpy, with no values fetched from a device."""
+    if backend_of(array) == "torch":
+        return np.broadcast_to(as_numpy(array.new_empty((), device="cpu")), tuple(array.shape))
+    return np.asarray(array)
+
+
 def to_volume(array: npt.NDArray[Any], dims: int) -> npt.NDArray[Any]:
     """Insert an axis of length 1 before the `dims` = 2 spatial axes, so that one compiled kernel serves 2D and 3D."""
     return array if dims == 3 else array[..., None, :, :]

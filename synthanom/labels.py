@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, box_slices, check_mask
+from synthanom.arrays import ImageArray, MaskArray, as_numpy, backend_of, box_slices, check_mask
 from synthanom.errors import SynthanomError
 from synthanom.kernels import components, soft_label
 
@@ -83,19 +83,21 @@ class FlippedGaussian(AbstractLabeller):
 
         Returns
         -------
-        array of shape (*S), float32 in [0, 1], of the backend of `before`
+        array of shape (*S), float32 in [0, 1], of the backend (and on the device) of `before`
         """
+        if backend_of(before) == "torch":
+            last, mask = (_beside(array, before) for array in (after, region))
+            _check_together(before, last, mask)
+            return soft_label.label_tensors(before, last, mask, self.sigma, fill=self.fill)
         first, last, mask = as_numpy(before), as_numpy(after), as_numpy(region)
-        if first.shape != last.shape:
-            raise SynthanomError(f"before and after must have one shape, got {first.shape} and {last.shape}")
-        check_mask(mask, first.shape[1:], name="region")
+        _check_together(first, last, mask)
         out = np.zeros(mask.shape, dtype=np.float32)
         box = bounding_box(mask)
         if box is not None:
             inside = box_slices(*box)
             part = (slice(None), *inside)
             self.label_box(first[part], last[part], mask[inside], out[inside])
-        return back_to(out, before)
+        return out
 
     def label_box(
         self, before: ImageArray, after: ImageArray, region: MaskArray, out: ImageArray | None = None
@@ -106,6 +108,28 @@ class FlippedGaussian(AbstractLabeller):
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""
         return {"name": "flipped_gaussian", "sigma": self.sigma, "fill": self.fill, "visible": self.visible}
+
+
+def _beside(array: Any, origin: Any) -> Any:
+    """An array of any backend as a tensor on the device of `origin`."""
+    import torch
+
+    if backend_of(array) == "torch":
+        return array.to(origin.device)
+    return torch.tensor(np.ascontiguousarray(array), device=origin.device)
+
+
+def _check_together(before: Any, after: Any, region: Any) -> None:
+    """Raise unless three arrays or three tensors fit together."""
+    shape, other = tuple(before.shape), tuple(after.shape)
+    if shape != other:
+        raise SynthanomError(f"before and after must have one shape, got {shape} and {other}")
+    mask = region
+    if backend_of(region) == "torch":
+        if str(region.dtype) != "torch.bool":
+            raise SynthanomError(f"region must be bool, got {region.dtype}; threshold it first, for example mask > 0")
+        mask = np.broadcast_to(np.False_, tuple(region.shape))  # takes no memory; its shape is what remains to check
+    check_mask(mask, shape[1:], name="region")
 
 
 def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:

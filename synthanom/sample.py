@@ -129,14 +129,18 @@ class Sample:
 
     def unusual_scale(self) -> str | None:
         """One sentence that names the remedy if the image is not on the scale that the tasks' settings assume."""
-        deviation = float(self.image[:, self.foreground].std(dtype=np.float64))
-        low, high = USUAL_DEVIATION
-        if low <= deviation <= high:
-            return None
-        return (
-            f"{self.id}: the standard deviation in the foreground must lie in [{low}, {high}], got {deviation:.3g}; "
-            "normalise first (z-score in the foreground, or scale to [-1, 1]): sigma and scale are in image units"
-        )
+        return unusual_scale(self.id, float(self.image[:, self.foreground].std(dtype=np.float64)))
+
+
+def unusual_scale(name: str, deviation: float) -> str | None:
+    """What `Sample.unusual_scale` says of an image with this standard deviation in its foreground."""
+    low, high = USUAL_DEVIATION
+    if low <= deviation <= high:
+        return None
+    return (
+        f"{name}: the standard deviation in the foreground must lie in [{low}, {high}], got {deviation:.3g}; "
+        "normalise first (z-score in the foreground, or scale to [-1, 1]): sigma and scale are in image units"
+    )
 
 
 def _cast_image(array: npt.NDArray[Any], name: str, channels: int | None) -> ImageArray:

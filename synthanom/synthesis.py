@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from synthanom import donors as donor_sets
 from synthanom import regions
-from synthanom.arrays import ImageArray, MaskArray, as_numpy, box_slices, check_mask
+from synthanom.arrays import ImageArray, MaskArray, box_slices, check_mask
 from synthanom.donors import Donors
 from synthanom.errors import NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.labels import AbstractLabeller, Box, merge_boxes
@@ -20,8 +20,12 @@ from synthanom.tasks.abstract import AbstractTask
 if TYPE_CHECKING:
     import torch
 
+    from synthanom.batched.inputs import BatchInputs
+    from synthanom.batched.pool import DonorPool
+
 __all__ = ["Batch", "Recipe", "Result", "replay", "stream", "synthesise", "synthesise_batch"]
 
+Way = Literal["auto", "samples", "batched"]  # of making a batch
 ATTEMPTS = 8  # how often a sample is drawn until something is visible
 
 
@@ -54,7 +58,7 @@ class Batch:
     images: "torch.Tensor"
     labels: "torch.Tensor"
     regions: "torch.Tensor"
-    recipes: tuple[Recipe, ...]
+    recipes: Sequence[Recipe]
 
 
 def synthesise(
@@ -103,7 +107,7 @@ def synthesise(
         check_mask(within, sample.shape, name="within")
     available = donor_sets.donors_for(task, donors)
     for attempt in range(1, ATTEMPTS + 1):
-        drawn = _draw_anomalies(rng, sample, task, available, options, within)
+        drawn = draw_anomalies(rng, sample, task, available, options, within)
         recipe = Recipe(
             sample=SampleRef.of(sample), attempts=attempt, options=options, anomalies=tuple(a for a, _ in drawn)
         )
@@ -150,10 +154,14 @@ def synthesise_batch(
     labeller: AbstractLabeller,
     *,
     rng: np.random.Generator | Sequence[np.random.Generator],
-    donors: Donors | None = None,
+    donors: "Donors | DonorPool | None" = None,
     ids: Sequence[str] | None = None,
     subjects: Sequence[str] | None = None,
     spacings: Sequence[Sequence[float]] | None = None,
+    max_anomalies: int = 4,
+    repeat: float = 0.5,
+    foreground_only: bool = False,
+    way: Way = "auto",
 ) -> Batch:
     """Make anomalies in every picture of a batch; sample i equals `synthesise` with generator i.
 
@@ -163,7 +171,13 @@ def synthesise_batch(
     foregrounds : bool tensor of shape (B, *S), or None for the whole images
     task_or_tasks : one task, or one for each of the B samples
     rng : B numpy Generators, or one that can spawn them
-    donors, ids, subjects, spacings : as for `synthesise` and `Sample.from_array`
+        Philox generators are drawn from fastest, `streams.KeyedStreams` before all.
+    donors : as for `synthesise`, or a `batched.DonorPool`, which keeps them on the device from call to call
+    ids, subjects, spacings : as for `Sample.from_array`
+    max_anomalies, repeat, foreground_only : as for `synthesise`
+    way : {"auto", "samples", "batched"}
+        "samples" makes one after another by the compiled kernels, on the CPU; "batched" makes all at once, where
+        `images` are; "auto" takes the first for tensors on the CPU, where it is faster, and the second elsewhere.
 
     Returns
     -------
@@ -172,39 +186,53 @@ def synthesise_batch(
 
     Notes
     -----
-    The samples are made one by one on the CPU.
+    Made by samples, pictures equal those of `synthesise` bit for bit. Batched, recipes are the same, and pictures and
+    labels agree within 1e-3 of their range; recipes are written down when they are first read, so `images` and
+    `foregrounds` must not be written to before that. Tasks and labellers that have no batched form, and the few samples
+    whose place must be searched for exhaustively, are made by samples in any case.
 
     Raises
     ------
     SynthanomError
         As `synthesise`, and if the numbers of generators, tasks or names do not match the batch.
     """
+    from synthanom.batched.inputs import BatchInputs
+    from synthanom.batched.pool import DonorPool
+
+    if way not in get_args(Way):
+        raise SynthanomError(f"way must be one of {', '.join(get_args(Way))}, got {way!r}")
+    count = len(images)
+    own = donors.donors if isinstance(donors, DonorPool) else donors
+    names = [f"sample-{i}" for i in range(count)] if ids is None else list(ids)
+    inputs = BatchInputs(
+        images=images,
+        foregrounds=foregrounds,
+        ids=names,
+        subjects=names if subjects is None else list(subjects),
+        spacings=[None] * count if spacings is None else list(spacings),
+        tasks=[task_or_tasks] * count if isinstance(task_or_tasks, AbstractTask) else list(task_or_tasks),
+        donors=[own] * count,
+        options=SynthesisOptions(max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only),
+        generators=rng.spawn(count) if isinstance(rng, np.random.Generator) else rng,
+    )
+    if way != "samples" and (way == "batched" or images.device.type != "cpu"):
+        from synthanom.batched.making import can_make, make_batch
+
+        if can_make(inputs.tasks, labeller):
+            return make_batch(inputs, labeller, donors).batch
+    return _make_samples(inputs, labeller)
+
+
+def _make_samples(inputs: "BatchInputs", labeller: AbstractLabeller) -> Batch:
+    """Make the samples of a batch one after another."""
     import torch
 
-    arrays = as_numpy(images)
-    count = arrays.shape[0]
-    masks = [None] * count if foregrounds is None else list(as_numpy(foregrounds))
-    tasks = [task_or_tasks] * count if isinstance(task_or_tasks, AbstractTask) else list(task_or_tasks)
-    generators = rng.spawn(count) if isinstance(rng, np.random.Generator) else list(rng)
-    names = [f"sample-{i}" for i in range(count)] if ids is None else list(ids)
-    people = names if subjects is None else list(subjects)
-    steps = [None] * count if spacings is None else list(spacings)
-    for what, given in (("tasks", tasks), ("generators", generators), ("ids", names), ("subjects", people)):
-        if len(given) != count:
-            raise SynthanomError(f"a batch of {count} needs {count} {what}, got {len(given)}")
+    options = inputs.options.to_dict()
     results = [
-        synthesise(
-            Sample.from_array(array, mask, spacing, id=name, subject=who, channels=array.shape[0]),
-            task,
-            labeller,
-            rng=generator,
-            donors=donors,
-        )
-        for array, mask, spacing, name, who, task, generator in zip(
-            arrays, masks, steps, names, people, tasks, generators, strict=True
-        )
+        synthesise(inputs.sample(i), task, labeller, rng=rng, donors=donors, **options)
+        for i, (task, rng, donors) in enumerate(zip(inputs.tasks, inputs.generators, inputs.donors, strict=True))
     ]
-    device = images.device
+    device = inputs.images.device
     return Batch(
         images=torch.from_numpy(np.stack([r.image for r in results])).to(device),
         labels=torch.from_numpy(np.stack([r.label for r in results])).to(device),
@@ -213,7 +241,7 @@ def synthesise_batch(
     )
 
 
-def _draw_anomalies(
+def draw_anomalies(
     rng: np.random.Generator,
     sample: Sample,
     task: AbstractTask,
@@ -221,7 +249,17 @@ def _draw_anomalies(
     options: SynthesisOptions,
     within: MaskArray | None,
 ) -> list[tuple[Anomaly, Sample | None]]:
-    """Draw everything before anything is applied: no draw depends on the picture in between."""
+    """Draw the anomalies of one attempt, each with its donor.
+
+    Everything is drawn before anything is applied: no draw depends on the picture in between.
+
+    Raises
+    ------
+    NoPlace
+        If no drawn shape fits on the foreground.
+    UnsuitableRegion
+        If the task can use none of the drawn regions.
+    """
     drawn = []
     for number in range(options.max_anomalies):
         drawn.append(_draw_anomaly(rng, sample, task, donors, within))

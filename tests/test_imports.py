@@ -25,6 +25,7 @@ ORDER = [
     "streams",
     "recipe",
     "synthesis",
+    "batched",
     "datasets",
     "folds",
     "manifest",
@@ -41,8 +42,8 @@ ORDER = [
     "preview",
     "cli",
 ]
-# the one way back: the callable form of a task reaches synthesis by a local import
-EXCEPTIONS = {("tasks", "synthesis")}
+# the ways back, by local imports: the callable form of a task reaches synthesis, a batch of tensors its device
+EXCEPTIONS = {("tasks", "synthesis"), ("synthesis", "batched")}
 
 
 def imports_of(path: Path) -> list[tuple[str, bool]]:

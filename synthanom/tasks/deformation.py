@@ -1,13 +1,14 @@
 """What sink and source share: drawing a centre and a strength, warping the box."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import radial_warp
+from synthanom.kernels.radial_warp import Direction
 from synthanom.kernels.region_mask import byte_volume
 from synthanom.regions import Region, deformation_strength
 from synthanom.sample import Sample
@@ -41,6 +42,7 @@ class AbstractDeformation(AbstractTask):
 
     kind: ClassVar[str] = "deform"
     donor: ClassVar[DonorKind] = "none"
+    direction: ClassVar[Direction]
     params: ClassVar[type[AbstractParams]] = DeformationParams
 
     push: tuple[float, float] | None = (0.5, 5.0)
@@ -105,9 +107,7 @@ def push_distance(distance: float, push: tuple[float, float], u: float) -> float
     return float(compiled(float(distance), float(push[0]), float(push[1]), float(u)))
 
 
-def deform(
-    image: ImageArray, region: Region, params: DeformationParams, direction: Literal["sink", "source"]
-) -> ImageArray:
+def deform(image: ImageArray, region: Region, params: DeformationParams, direction: Direction) -> ImageArray:
     """The region's box after the deformation: float32 (C, *box).
 
     Raises

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from synthanom.arrays import ImageArray
+from synthanom.kernels.radial_warp import Direction
 from synthanom.regions import Region
 from synthanom.sample import Sample
 from synthanom.tasks.deformation import AbstractDeformation, deform
@@ -24,6 +25,7 @@ class Sink(AbstractDeformation):
     """
 
     name: ClassVar[str] = "sink"
+    direction: ClassVar[Direction] = "sink"
 
     @staticmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:

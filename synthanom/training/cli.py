@@ -37,7 +37,9 @@ def train(
     allow_same_kind: Annotated[
         bool, typer.Option("--allow-same-kind", help="Let a further task validate on its own kind.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes that read pictures.", min=0)] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes that read pictures; --live on a GPU needs none to train.", min=0)
+    ] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -20,8 +20,17 @@ from synthanom.training.config import TrainingConfig
 from synthanom.training.folder import RESUME, sync
 from synthanom.training.folds import Run
 from synthanom.training.keyed import keyed_number
+from synthanom.training.live import LivePictures
 from synthanom.training.rows import RowIndex, training_picks, validation_picks
 from synthanom.training.schedule import rate_factor
+
+if TYPE_CHECKING:
+    from synthanom.training.live_batches import LiveMaker
+
+
+def makes_batches_on(device: torch.device) -> bool:
+    """Whether live training makes its pictures there, by whole batches; on a CPU worker processes are faster."""
+    return device.type == "cuda"
 
 
 class Fitting(LightningModule):
@@ -45,9 +54,10 @@ class Fitting(LightningModule):
         self.run = run
         self.config = config
         self.workers = workers
+        self._maker: LiveMaker | None = None  # of all epochs
 
-    def train_dataloader(self) -> DataLoader[TrainingBatch]:
-        """The loader of the current epoch: the trainer asks anew in each."""
+    def train_dataloader(self) -> Iterable[TrainingBatch]:
+        """The batches of the current epoch: the trainer asks anew in each."""
         picks = training_picks(
             self.index,
             self.run,
@@ -56,6 +66,12 @@ class Fitting(LightningModule):
             flip=self.config.flip,
             live=self.config.live,
         )
+        if isinstance(self.source, LivePictures) and makes_batches_on(self.device):
+            from synthanom.training.live_batches import LiveBatches, LiveMaker
+
+            if self._maker is None:
+                self._maker = LiveMaker(self.source, self.device)
+            return LiveBatches(maker=self._maker, picks=picks, batch_size=self.config.batch_size)
         return make_loader(self.source, picks, batch_size=self.config.batch_size, workers=self.workers)
 
     def val_dataloader(self) -> DataLoader[TrainingBatch]:

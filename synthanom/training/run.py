@@ -96,7 +96,7 @@ def train(
     train_tasks, run : int
         Number of training tasks, and which of the runs with as many.
     workers : int
-        Processes that read pictures; the result does not depend on it.
+        Processes that read pictures, or make them in live training on a CPU; the result does not depend on it.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     report : callable, optional

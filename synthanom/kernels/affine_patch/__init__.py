@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.arrays import (
-    MaskArray,
     as_numpy,
-    back_to,
+    backend_of,
     check_coordinates,
     check_image,
     check_mask,
@@ -26,8 +25,8 @@ def sample(
     matrix: npt.ArrayLike,
     offset: Sequence[float],
     size: Sequence[int],
-    limits: npt.ArrayLike | None = None,
-    region: MaskArray | None = None,
+    limits: Any = None,
+    region: Any = None,
 ) -> Any:
     """Resample a donor onto a box by cubic B-splines, clipped to the donor's range.
 
@@ -38,11 +37,11 @@ def sample(
         Voxel q of the box is taken at donor coordinates matrix @ q + offset, in voxels; the donor's border is
         repeated outside.
     size : D integers, the box
-    limits : (2, C), optional
+    limits : (2, C), array or tensor, optional
         Values to clip to per channel; the donor's own range by default.
-    region : ndarray of shape (*size), bool, optional
-        Only what blending in it looks at is computed, its voxels and their next neighbours along each axis (and what
-        lies between those of a row); the rest is 0.
+    region : ndarray or tensor of shape (*size), bool, optional
+        Of an array only what blending in it looks at is computed, its voxels and their next neighbours along each axis
+        (and what lies between those of a row); the rest is 0. Of a tensor all is computed.
 
     Returns
     -------
@@ -53,16 +52,22 @@ def sample(
     SynthanomError
         For a donor of another number of axes than `size`, or numbers that are not finite or above 1e9.
     """
+    dims, sides = len(size), tuple(int(n) for n in size)
+    if backend_of(donor) == "torch":
+        from synthanom.kernels.affine_patch.gpu import sample_one
+        from synthanom.kernels.cubic_spline.gpu import check_tensor
+
+        check_tensor(donor, name="donor")
+        _check_settings(donor.shape, matrix, offset, dims)
+        if region is not None:
+            check_mask(as_numpy(region), sides, name="region")
+        return sample_one(donor, matrix, offset, sides, limits)
     from synthanom.kernels.affine_patch.cpu import all_rows, needed_rows, sample_rows
     from synthanom.kernels.cubic_spline.cpu import WEIGHTS
 
-    values = as_numpy(donor)
+    values = np.asarray(donor)
     check_image(values, name="donor")
-    dims, sides = len(size), tuple(int(n) for n in size)
-    if values.ndim != dims + 1:
-        raise SynthanomError(f"donor must have {dims} spatial axes as the box has, got shape {values.shape}")
-    check_coordinates(matrix, name="the patch's matrix")
-    check_coordinates(offset, name="the patch's offset")
+    _check_settings(values.shape, matrix, offset, dims)
     out = np.zeros((values.shape[0], *(1,) * (3 - dims), *sides), dtype=np.float32)
     if region is None:
         rows = all_rows(out.shape[1:])
@@ -78,7 +83,14 @@ def sample(
         rows,
         WEIGHTS[3],
     )
-    return back_to(out.reshape(values.shape[0], *sides), donor)
+    return out.reshape(values.shape[0], *sides)
+
+
+def _check_settings(shape: Sequence[int], matrix: npt.ArrayLike, offset: Sequence[float], dims: int) -> None:
+    if len(shape) != dims + 1:
+        raise SynthanomError(f"donor must have {dims} spatial axes as the box has, got shape {tuple(shape)}")
+    check_coordinates(matrix, name="the patch's matrix")
+    check_coordinates(offset, name="the patch's offset")
 
 
 def _range(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

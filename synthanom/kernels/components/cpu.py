@@ -178,3 +178,48 @@ def _merge(row: Any, columns: Any) -> bool:
         found |= row[x]
         columns[x] |= row[x]
     return bool(found != 0)
+
+
+@njit(nogil=True, cache=True)
+def join_windows(edges: Any, layers: int, rows: int, width: int) -> Any:
+    """Join the runs of several windows (layers, rows, width - 1), each for itself.
+
+    Parameters
+    ----------
+    edges : int64 (2 n,)
+        Of each run the place of its first voxel and of the voxel behind its last, ascending, counted over all windows
+        as if every row held `width` voxels.
+
+    Returns
+    -------
+    numbers : int32 (n,), each run's component, from 1, in the order of windows and first runs
+    window : int64 (m,), boxes : int64 (m, 2, 3), of the components
+    """
+    n = edges.size // 2
+    numbers, window, boxes = np.empty(n, np.int32), np.empty(n, np.int64), np.empty((n, 2, 3), np.int64)
+    voxels, found, begin = layers * rows * width, 0, 0
+    first = np.empty(layers * rows + 1, np.int64)
+    while begin < n:
+        own = edges[2 * begin] // voxels
+        end, last = begin, -1
+        while end < n and edges[2 * end] // voxels == own:
+            end += 1
+        runs = np.empty((end - begin, 4), np.int32)
+        for i in range(end - begin):
+            place = edges[2 * (begin + i)] - own * voxels
+            row = place // width
+            runs[i, 0], runs[i, 1], runs[i, 2] = row // rows, row % rows, place - row * width
+            runs[i, 3] = edges[2 * (begin + i) + 1] - own * voxels - row * width
+            for k in range(last + 1, row + 1):
+                first[k] = i
+            last = row
+        for k in range(last + 1, first.size):
+            first[k] = end - begin
+        parts, count = join_runs(runs, first, rows)
+        boxes[found : found + count] = boxes_of(runs, parts, count)
+        window[found : found + count] = own
+        for i in range(end - begin):
+            numbers[begin + i] = parts[i] + found + 1
+        found += count
+        begin = end
+    return numbers, window[:found].copy(), boxes[:found].copy()

@@ -9,19 +9,18 @@ doi:10.1109/78.193221.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from synthanom.arrays import as_numpy, back_to, check_image, read_only, to_volume
+from synthanom.arrays import backend_of, check_image, read_only, to_volume
 from synthanom.errors import SynthanomError
 
 
-def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
+def sample(image: Any, points: Any, order: int = 3) -> Any:
     """Interpolate an image at any points, its border repeated outside.
 
     Parameters
     ----------
     image : ndarray or tensor of shape (C, *S), float32 or float64
-    points : (D, n), voxels
+    points : (D, n), voxels; an array, or a tensor with a tensor
     order : {3, 1}
         Cubic B-spline or linear interpolation.
 
@@ -34,9 +33,14 @@ def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
     SynthanomError
         For an image or points of another shape, or points that are not finite.
     """
+    if backend_of(image) == "torch":
+        from synthanom.kernels.cubic_spline import gpu
+
+        gpu.check_tensor(image)
+        return gpu.sample_points(image, points, order)
     from synthanom.kernels.cubic_spline.cpu import WEIGHTS, sample_points
 
-    values = as_numpy(image)
+    values = np.asarray(image)
     check_image(values)
     dims = values.ndim - 1
     places = np.asarray(points, dtype=np.float64)
@@ -48,4 +52,4 @@ def sample(image: Any, points: npt.ArrayLike, order: int = 3) -> Any:
     if places.shape[1] > 0:
         volume = read_only(to_volume(np.ascontiguousarray(values, dtype=np.float32), dims))
         sample_points(out, volume, whole, order, WEIGHTS[order])
-    return back_to(out, image)
+    return out

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import as_numpy, back_to, to_volume
+from synthanom.arrays import backend_of, to_volume
 from synthanom.errors import SynthanomError
 
 MIN_SIDE = 3  # voxels; a smaller box has no inside to fill
@@ -39,14 +39,18 @@ def close_and_fill(values: Any) -> Any:
     The element holds the offsets of squared length <= 2. What lies beyond the box is ignored by the closing. The
     seed of the reconstruction equals the closed values on the box's faces and their maximum inside.
     """
+    shape = tuple(values.shape)
+    if len(shape) not in (2, 3) or min(shape) < MIN_SIDE:
+        raise SynthanomError(f"values must have 2 or 3 axes of at least {MIN_SIDE} voxels, got shape {shape}")
+    if backend_of(values) == "torch":
+        from synthanom.kernels.grey_reconstruct.gpu import close_and_fill_box
+
+        return close_and_fill_box(values)
     from synthanom.kernels.grey_reconstruct.cpu import fill_volume
 
-    array = as_numpy(values)
-    if array.ndim not in (2, 3) or min(array.shape) < MIN_SIDE:
-        raise SynthanomError(f"values must have 2 or 3 axes of at least {MIN_SIDE} voxels, got shape {array.shape}")
-    keys = _keys(np.array(array, dtype=np.float32, order="C").view(np.int32))
-    filled = fill_volume(to_volume(keys, array.ndim)).reshape(array.shape)
-    return back_to(_keys(filled).view(np.float32), values)
+    keys = _keys(np.array(values, dtype=np.float32, order="C").view(np.int32))
+    filled = fill_volume(to_volume(keys, len(shape))).reshape(shape)
+    return _keys(filled).view(np.float32)
 
 
 def _keys(bits: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

@@ -15,11 +15,12 @@ from synthanom.arrays import (
     ImageArray,
     MaskArray,
     as_numpy,
-    back_to,
+    backend_of,
     box_slices,
     check_image,
     check_mask,
     read_only,
+    shape_only,
     to_volume,
 )
 from synthanom.errors import SynthanomError
@@ -55,15 +56,30 @@ def blend(target: Any, donor: Any, region: Any, corner: Sequence[int], *, mixed:
     transform with the eigenvalues of the (2D + 1)-point Laplacian, so that the discrete equation holds to rounding.
     The edge between voxels i and i + 1 belongs to the region if voxel i does.
     """
-    values = as_numpy(target)
-    check_image(values, name="target")
-    mask = as_numpy(region)
-    out = np.array(values, dtype=np.float32, order="C")
-    box = (slice(None), *box_slices(corner, mask.shape))
-    if any(c < 0 or c + n > s for c, n, s in zip(corner, mask.shape, out.shape[1:], strict=True)):
-        raise SynthanomError(f"the box at {tuple(corner)} of size {mask.shape} must lie in the target {out.shape[1:]}")
-    out[box] = blend_box(out[box], as_numpy(donor).astype(np.float32, copy=False), mask, mixed=mixed)
-    return back_to(out, target)
+    picture, mask = shape_only(target), shape_only(region)
+    check_image(picture, name="target")
+    place = [int(c) for c in corner]
+    box = box_slices(place, mask.shape)
+    if any(c < 0 or c + n > s for c, n, s in zip(place, mask.shape, picture.shape[1:], strict=True)):
+        raise SynthanomError(
+            f"the box at {tuple(place)} of size {mask.shape} must lie in the target {picture.shape[1:]}"
+        )
+    if backend_of(target) == "torch":
+        from synthanom.kernels.poisson.gpu import blend as kernel
+
+        _check_box(picture[:, *box], shape_only(donor), mask)
+        return kernel(target, donor, region, box, mixed=mixed)
+    out = np.array(target, dtype=np.float32, order="C")
+    patch = as_numpy(donor).astype(np.float32, copy=False)
+    out[:, *box] = blend_box(out[:, *box], patch, as_numpy(region), mixed=mixed)
+    return out
+
+
+def _check_box(target: npt.NDArray[Any], donor: npt.NDArray[Any], region: npt.NDArray[Any]) -> None:
+    """Raise unless region and donor have the shape of the target's box (C, *box)."""
+    check_mask(region, target.shape[1:], name="region")
+    if donor.shape != target.shape:
+        raise SynthanomError(f"donor must have the box's shape {target.shape}, got {donor.shape}; resample it first")
 
 
 def blend_box(
@@ -77,9 +93,7 @@ def blend_box(
     """`blend` on the values of the box alone, inner voxels clipped to `limits` (2, C): float32 (C, *box)."""
     from synthanom.kernels.poisson.cpu import blend_volume
 
-    check_mask(region, target.shape[1:], name="region")
-    if donor.shape != target.shape:
-        raise SynthanomError(f"donor must have the box's shape {target.shape}, got {donor.shape}; resample it first")
+    _check_box(target, donor, region)
     dims = region.ndim
     out = np.array(target, dtype=np.float32, order="C")
     if min(region.shape) >= 3:  # the faces of a smaller box are all of it, and they stay

@@ -9,8 +9,7 @@ from synthanom.arrays import (
     ImageArray,
     MaskArray,
     ShapeGeometry,
-    as_numpy,
-    back_to,
+    backend_of,
     box_slices,
     check_image,
     pad_triple,
@@ -60,21 +59,36 @@ def warp(
     u = |p - c| / d with d the distance from c along (p - c) to the shape's surface. The value at p is taken at
     c + (p - c) / u (1 - (1 - u)^f) (sink) or c + (p - c) / u u^f (source).
     """
-    values = as_numpy(image)
+    if backend_of(image) == "torch":
+        from synthanom.kernels.cubic_spline.gpu import check_tensor
+        from synthanom.kernels.radial_warp.gpu import warp_one
+
+        check_tensor(image)
+        box = _box_of(geometry, image.shape[1:])
+        if box is None:
+            return image.detach().float().clone()
+        _check_settings(factor, direction, order, centre, image.shape[1:])
+        return warp_one(image, geometry, (centre, float(factor), direction == "sink"), box, order)
+    values = np.asarray(image)
     check_image(values)
     out = np.array(values, dtype=np.float32, order="C")
-    shape = out.shape[1:]
+    box = _box_of(geometry, out.shape[1:])
+    if box is not None:
+        low, mask = box
+        pull = (tuple(float(v) for v in centre), float(factor))
+        out[(slice(None), *box_slices(low, mask.shape))] = warp_box(out, geometry, pull, box, direction, order)
+    return out
+
+
+def _box_of(geometry: ShapeGeometry, shape: Sequence[int]) -> tuple[list[int], MaskArray] | None:
+    """First voxel and mask of the box that a shape fills in an image, if any."""
     reach = region_mask.half_extent(geometry.kind, geometry.size, geometry.matrix)
     low = [max(0, int(np.floor(p - r))) for p, r in zip(geometry.position, reach, strict=True)]
     high = [min(n, int(np.ceil(p + r)) + 1) for p, r, n in zip(geometry.position, reach, shape, strict=True)]
     size = [max(0, h - a) for a, h in zip(low, high, strict=True)]
-    if min(size) > 0:
-        box = region_mask.mask(geometry.kind, geometry.size, geometry.matrix, geometry.position, (low, size))
-        changed = warp_box(
-            out, geometry, (tuple(float(v) for v in centre), float(factor)), (low, box), direction, order
-        )
-        out[(slice(None), *box_slices(low, size))] = changed
-    return back_to(out, image)
+    if min(size) == 0:
+        return None
+    return low, region_mask.mask(geometry.kind, geometry.size, geometry.matrix, geometry.position, (low, size))
 
 
 def warp_box(

@@ -12,10 +12,11 @@ from synthanom.arrays import (
     ImageArray,
     MaskArray,
     as_numpy,
-    back_to,
+    backend_of,
     box_slices,
     check_image,
     check_mask,
+    shape_only,
     to_volume,
     value_range,
 )
@@ -53,14 +54,20 @@ def apply(
     x + change min(depth / ramp, 1), depth the Euclidean distance to the nearest voxel outside the region; everything
     beyond the box is outside.
     """
-    values = as_numpy(image)
-    check_image(values)
-    mask = as_numpy(region)
-    out = np.array(values, dtype=np.float32, order="C")
+    picture, mask = shape_only(image), shape_only(region)
+    check_image(picture)
+    box = box_slices(corner, mask.shape)
+    if backend_of(image) == "torch":
+        from synthanom.kernels.smooth_change.gpu import apply as kernel
+
+        offset, bounds = _as_given(change), None if limits is None else _as_given(limits)
+        shape = (2, picture.shape[0]) if bounds is None else bounds.shape
+        _check(picture[:, *box], mask, ramp, offset.shape, shape)
+        return kernel(image, region, box, float(ramp), offset, bounds)
+    out = np.array(image, dtype=np.float32, order="C")
     bounds = value_range(out) if limits is None else _numbers(limits)
-    box = (slice(None), *box_slices(corner, mask.shape))
-    out[box] = change_box(out[box], mask, ramp, _numbers(change), bounds)
-    return back_to(out, image)
+    out[:, *box] = change_box(out[:, *box], as_numpy(region), ramp, _numbers(change), bounds)
+    return out
 
 
 def change_box(
@@ -69,14 +76,7 @@ def change_box(
     """`apply` on the values of the region's box alone: float32 (C, *box)."""
     from synthanom.kernels.smooth_change.cpu import add_ramp
 
-    check_mask(region, values.shape[1:], name="region")
-    if not (np.isfinite(ramp) and ramp > 0):
-        raise SynthanomError(f"ramp must be a positive number of voxels, got {ramp}")
-    if change.shape != (values.shape[0],) or limits.shape != (2, values.shape[0]):
-        raise SynthanomError(
-            f"change must have shape ({values.shape[0]},) and limits (2, {values.shape[0]}), "
-            f"got {change.shape} and {limits.shape}"
-        )
+    _check(values, region, ramp, change.shape, limits.shape)
     dims = region.ndim
     out = np.array(values, dtype=np.float32, order="C")
     squared, cap = _squared_depth(region, ramp)
@@ -84,10 +84,31 @@ def change_box(
     return out
 
 
+def _check(
+    values: npt.NDArray[Any], region: npt.NDArray[Any], ramp: float, change: Sequence[int], limits: Sequence[int]
+) -> None:
+    """Raise unless the arguments fit the values of the region's box (C, *box); `change` and `limits` are shapes."""
+    channels = values.shape[0]
+    check_mask(region, values.shape[1:], name="region")
+    if not (np.isfinite(ramp) and ramp > 0):
+        raise SynthanomError(f"ramp must be a positive number of voxels, got {ramp}")
+    if tuple(change) != (channels,) or tuple(limits) != (2, channels):
+        raise SynthanomError(
+            f"change must have shape ({channels},) and limits (2, {channels}), got {tuple(change)} and {tuple(limits)}"
+        )
+
+
 def _numbers(values: Any) -> FloatArray:
     """A few numbers as float64, whether they come as a sequence, an array or a tensor."""
     plain = values if isinstance(values, list | tuple) else as_numpy(values)
     return np.asarray(plain, dtype=np.float64)
+
+
+def _as_given(values: Any) -> Any:
+    """A few numbers as a tensor where they are one, which fetching would wait for the device, else as float64 array."""
+    if isinstance(values, list | tuple) or backend_of(values) == "numpy":
+        return _numbers(values)
+    return values
 
 
 def squared_depth(region: MaskArray, *, limit: float = np.inf) -> npt.NDArray[np.int32]:

@@ -1,5 +1,7 @@
 """The label of a box: 1 minus a Gaussian of the change, closed and filled, in one compiled call."""
 
+from typing import Any
+
 import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, to_volume
@@ -49,6 +51,13 @@ def label_box(
     first, last = (to_volume(np.asarray(image, dtype=np.float32), dims) for image in (before, after))
     peak = label_volume(first, last, components.in_eights(region), scale, fill, dims == 2, to_volume(out, dims))
     return out, float(peak)
+
+
+def label_tensors(before: Any, after: Any, region: Any, sigma: float, *, fill: bool = True) -> Any:
+    """`label_box` of tensors (C, *S), (C, *S), bool (*S), on their device: the label alone, float32 (*S)."""
+    from synthanom.kernels.soft_label.gpu import label_image
+
+    return label_image(before, after, region, sigma, fill=fill)
 
 
 def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:
