@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from synthanom.batched.inputs import BatchInputs
 from synthanom.batched.making import make_batch
 from synthanom.batched.pool import DonorPool
 from synthanom.batched.sketching import Sketcher
+from synthanom.batched.stream_states import states_of
+from synthanom.batched.tables import task_table
 from synthanom.detectors.segmentation import PositionedNetwork, input_channels
 from synthanom.labels import FlippedGaussian
 from synthanom.networks.registry import build_network
@@ -49,7 +51,9 @@ LABELLER = FlippedGaussian()
 TOLERANCE = 1e-3  # of the range of the picture, and of the label
 TARGETS = {"a": 30_000, "b": 3_000, "c": 300}  # samples per second on one H200
 SIZES = {"cuda": {"a": (256, 1024, 4096), "b": (64, 256), "c": (16, 64)}, "cpu": {"a": (32,), "b": (8,), "c": (4,)}}
+COUNTED = {"a": (256, 1024), "b": (32, 128), "c": (4, 16)}  # batch sizes whose demands are counted
 QUICK_SIZE = 5
+DRAWN = 1024  # samples of the batches whose drawing is timed by itself
 REPEATS = {"cuda": 10, "cpu": 3}
 CHECKED = 20  # samples of each case that are compared with the baseline
 PICTURES = 4  # distinct ones in a batch
@@ -68,7 +72,7 @@ HEAD = """Measured on {date}, {device}, torch {torch}; copying {copy_gb:.0f} GB/
 A batch holds all five tasks in turn and is everything: drawing, one to four anomalies, the label; donors lie in a pool.
 The floor reads the images once and writes pictures and labels once. "Compared" samples agreed with the baseline within
 0.001 of the range, but for the ties, where rounding decides between gradients of equal size. "By samples" is the share
-that had to be left to `synthesise`.
+that had to be left to `synthesise`. Drawing is the compiled call alone, in batches of 1024.
 """
 ESTIMATE = """### What a batch asks of its device, and what one H200 would need at least
 
@@ -165,9 +169,13 @@ def main() -> None:
     for case in chosen:
         sizes = arguments.size or ((QUICK_SIZE,) if arguments.quick else SIZES[device.type][case.name])
         rows += [measure(Work(case=case, size=size, device=device), limits["copy"]) for size in sizes]
+    counted = []
+    for case in chosen:
+        sizes = arguments.size or ((QUICK_SIZE,) if arguments.quick else COUNTED[case.name])
+        counted += [demand(Work(case=case, size=size, device=device)) for size in sizes]
     steps = [] if arguments.quick else [network_step(name, device) for name in NETWORKS if named(chosen, name)]
-    text = page(limits, rows, steps)
-    print(json.dumps({"limits": limits, "rows": rows, "steps": steps}) if arguments.json else text)
+    text = page(limits, rows, counted, steps)
+    print(json.dumps({"limits": limits, "rows": rows, "counted": counted, "steps": steps}) if arguments.json else text)
     if arguments.write:
         pages.put(PAGE, "batches", text)
 
@@ -225,10 +233,10 @@ def measure(work: Work, copy: float) -> dict[str, Any]:
         "ms": median * 1e3,
         "rate": work.size / median,
         "floor_ms": floor * 1e3,
-        "peak": peak_above(work, next(draws)) / 2**20,
+        "peak": peak_above(work, next(draws)),
         "shares": shares(work, [next(draws) for _ in range(repeats)]),
-        "demand": vars(demand(work, next(draws))),
         "alone": left_to_samples(work, next(draws)),
+        "draw_us": drawing(work, [next(draws) for _ in range(5)]) * 1e6,
     }
 
 
@@ -261,15 +269,15 @@ def check(work: Work) -> int:
     return ties
 
 
-def peak_above(work: Work, draw: int) -> int:
-    """Bytes that a batch takes at most beyond its inputs."""
-    if work.device.type == "cuda":
-        work.wait()
-        before = torch.cuda.memory_allocated(work.device)
-        torch.cuda.reset_peak_memory_stats(work.device)
-        work.make(draw)
-        return torch.cuda.max_memory_allocated(work.device) - before
-    return machine.peak_above(lambda: work.make(draw))
+def peak_above(work: Work, draw: int) -> float | None:
+    """MiB that a batch takes at most beyond its inputs; on a CPU, whose memory torch does not count, None."""
+    if work.device.type != "cuda":
+        return None
+    work.wait()
+    before = torch.cuda.memory_allocated(work.device)
+    torch.cuda.reset_peak_memory_stats(work.device)
+    work.make(draw)
+    return (torch.cuda.max_memory_allocated(work.device) - before) / 2**20
 
 
 def shares(work: Work, draws: Sequence[int]) -> dict[str, float]:
@@ -304,11 +312,32 @@ def timed(owner: Any, attribute: str, name: str, spent: dict[str, float], wait: 
         yield
 
 
-def demand(work: Work, draw: int) -> counting.Demand:
+def demand(work: Work) -> dict[str, Any]:
     """What a batch asks of its device."""
+    print(f"{work.case.name}: counting a batch of {work.size}", file=sys.stderr)
+    sets = [work.pool.set_for(TASKS[name](), work.donors) for name in work.donors]
+    wanted = np.array([(number, i) for number in sets for i in range(cases.DONORS)], dtype=np.int64)
+    work.pool.place(wanted, work.images.shape[1:])
     with counting.Counting() as counter:
-        work.make(draw)
-    return counter.demand
+        work.make(1)
+    return {"case": work.case.name, "size": work.size, **vars(counter.demand)}
+
+
+def drawing(work: Work, draws: Sequence[int]) -> float:
+    """Seconds per sample of the compiled call that draws batches of `DRAWN`, the keys at hand; a median."""
+    found = []
+    large = replace(work, size=DRAWN)
+    # only the shape of images matters for drawing
+    vars(large).update(images=work.images[:1].expand(DRAWN, *work.images.shape[1:]), foregrounds=None)
+    for draw in draws:
+        inputs = large.inputs(draw)
+        sets = [work.pool.set_for(task, own) for task, own in zip(inputs.tasks, inputs.donors, strict=True)]
+        streams, table = states_of(inputs.generators), task_table(inputs.tasks, sets)
+        sketch, chosen = Sketcher.of(inputs, streams, table, work.pool), np.arange(DRAWN)
+        start = time.perf_counter()
+        sketch(chosen)
+        found.append((time.perf_counter() - start) / DRAWN)
+    return statistics.median(found)
 
 
 def left_to_samples(work: Work, draw: int) -> float:
@@ -348,11 +377,16 @@ def network_step(name: str, device: torch.device) -> dict[str, Any]:
     return {"case": name, "size": size, "ms": statistics.median(times(step, device, 3)) * 1e3}
 
 
-def page(limits: dict[str, Any], rows: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]]) -> str:
+def page(
+    limits: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    counted: Sequence[dict[str, Any]],
+    steps: Sequence[dict[str, Any]],
+) -> str:
     """All tables as Markdown."""
     parts = [HEAD.format(copy_gb=limits["copy"] / 1e9, torch=torch.__version__, **limits)]
     parts += ["### Batches\n", pages.table(*_batches(rows)), "### Share of each part\n", pages.table(*_shares(rows))]
-    parts += [ESTIMATE.format(**_assumed()), pages.table(*_demands(rows))]
+    parts += [ESTIMATE.format(**_assumed()), pages.table(*_demands(counted))]
     if steps:
         lines = [[s["case"], f"{s['size']}", f"{s['ms']:.3g}"] for s in steps]
         parts += [NETWORK, pages.table(["case", "batch", "ms per step"], lines)]
@@ -361,6 +395,7 @@ def page(limits: dict[str, Any], rows: Sequence[dict[str, Any]], steps: Sequence
 
 def _batches(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     head = ["case", "batch", "ms", "samples/s", "target", "x the floor", "peak, MiB", "compared", "ties", "by samples"]
+    head += ["draw, us a sample"]
     lines = [
         [
             row["case"],
@@ -369,10 +404,11 @@ def _batches(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
             f"{row['rate']:.3g}",
             f"{TARGETS.get(row['case'], 0):,}",
             f"{row['ms'] / row['floor_ms']:.0f}",
-            f"{row['peak']:.0f}",
+            "-" if row["peak"] is None else f"{row['peak']:.0f}",
             str(row["checked"]),
             str(row["ties"]),
             f"{100 * row['alone']:.1f} %",
+            f"{row['draw_us']:.1f}",
         ]
         for row in rows
     ]
@@ -385,11 +421,12 @@ def _shares(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]
     return ["case", "batch", *names], lines
 
 
-def _demands(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+def _demands(counted: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     head = ["case", "batch", "calls", "looks", "GB", "GFLOP", "calls, ms", "bytes, ms", "products, ms", "samples/s"]
+    head += ["target"]
     lines = []
-    for row in rows:
-        asked = counting.Demand(**row["demand"])
+    for row in counted:
+        asked = counting.Demand(**{name: row[name] for name in ("calls", "bytes", "flops", "looks")})
         parts = asked.seconds(**H200)
         slowest = max(parts["calls"], parts["bytes"] + parts["flops"])
         lines.append(
@@ -402,6 +439,7 @@ def _demands(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]
                 f"{asked.flops / 1e9:.3g}",
                 *(f"{parts[name] * 1e3:.3g}" for name in ("calls", "bytes", "flops")),
                 f"{row['size'] / slowest:,.0f}",
+                f"{TARGETS.get(row['case'], 0):,}",
             ]
         )
     return head, lines

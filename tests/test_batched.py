@@ -7,6 +7,7 @@ from phantoms import CASES, field, phantom
 
 from synthanom import Recipe, Sample, SynthanomError, replay, synthesise, synthesise_batch, tasks
 from synthanom.batched import making
+from synthanom.batched.limits import Limits
 from synthanom.batched.making import make_batch
 from synthanom.batched.merging import merged_boxes
 from synthanom.batched.pool import DonorPool
@@ -118,21 +119,27 @@ def test_recipes_are_refused_once_the_images_were_written_to():
         batch.recipes[1]
 
 
-def test_the_batch_is_not_written_to_and_chunks_do_not_matter(monkeypatch):
+@pytest.mark.parametrize("limits", [{"chunk_bytes": 4 * 40 * 48 * 32}, {"chunk_bytes": 1, "window_voxels": 1}])
+def test_the_batch_is_not_written_to_and_chunks_do_not_matter(monkeypatch, limits):
     samples = cohort((40, 48), 1, 9)
     images, masks = tensors(samples)
     kept = images.clone(), masks.clone()
     own = [ALL[i % 5] for i in range(9)]
     names = [(0, s.id, t.name, 0) for s, t in zip(samples, own, strict=True)]
 
+    chunks = []
+    chunk = making.BatchMaker._make_chunk
+    monkeypatch.setattr(making.BatchMaker, "_make_chunk", lambda *a: chunks.append(a[2].samples.size) or chunk(*a))
+
     def made():
         rng = KeyedStreams.named(names)
         return synthesise_batch(images, masks, own, LABELLER, rng=rng, donors=samples, way="batched")
 
     whole = made()
-    assert torch.equal(images, kept[0]) and torch.equal(masks, kept[1])
-    monkeypatch.setattr(making, "CHUNK_BYTES", 4 * 40 * 48 * 32)  # four samples
+    assert torch.equal(images, kept[0]) and torch.equal(masks, kept[1]) and chunks[0] == 9
+    monkeypatch.setattr(making.Limits, "of", lambda device: making.Limits(**limits))
     chunked = made()
+    assert chunks[1:] == ([4, 4, 1] if limits["chunk_bytes"] > 1 else [1] * 9)
     for a, b in ((whole.images, chunked.images), (whole.labels, chunked.labels)):
         assert float((a - b).abs().max()) < 1e-5
     assert torch.equal(chunked.images, made().images)
@@ -146,6 +153,19 @@ def test_invisible_samples_are_drawn_on_in_later_chunks():
     assert max(tries) > 1 and [r.attempts for r in batch.recipes] == tries
     check(batch, alone, samples)
     assert list(batch.recipes) == [r.recipe for r in alone]
+
+
+def test_a_peak_at_the_very_threshold_is_judged_by_synthesise(monkeypatch):
+    samples = cohort((40, 48), 1, 4)
+    images, masks = tensors(samples)
+    streams = KeyedStreams.named((0, s.id, "sink", 0) for s in samples)
+    once = FlippedGaussian(fill=False)
+    peaks = synthesise_batch(images, masks, tasks.Sink(), once, rng=streams, way="batched").labels.amax(dim=(1, 2))
+    alone = []
+    monkeypatch.setattr(making, "synthesise", lambda s, *a, **k: alone.append(s.id) or synthesise(s, *a, **k))
+    narrow = FlippedGaussian(fill=False, visible=float(peaks.min()))
+    synthesise_batch(images, masks, tasks.Sink(), narrow, rng=streams, way="batched", ids=[s.id for s in samples])
+    assert alone == [samples[int(peaks.argmin())].id]
 
 
 def test_samples_whose_place_must_be_searched_for_equal_synthesise():
@@ -309,6 +329,17 @@ def test_tasks_without_a_batched_form_are_made_by_samples():
         np.testing.assert_array_equal(batch.images[k].numpy(), alone.image)
     with pytest.raises(SynthanomError, match="Gentle"):
         make_batch(inputs_of(images, masks, own), LABELLER)
+
+
+def test_limits_shrink_with_the_device(monkeypatch):
+    cuda, memory = torch.device("cuda"), [80 * 2**30]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, memory[0]))
+    assert Limits.of(cuda) == Limits.of(torch.device("cpu")) == Limits()
+    memory[0] = 12 * 2**30
+    small = Limits.of(cuda)
+    assert small.chunk_bytes == 2**30 and small.window_voxels * 150 <= 1.2 * 2**30
+    with pytest.raises(SynthanomError, match="must be positive"):
+        Limits(chunk_bytes=0)
 
 
 def test_similar_boxes_are_grouped_within_the_limit():

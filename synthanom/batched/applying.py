@@ -15,7 +15,7 @@ from synthanom.batched.canvases import Canvases
 from synthanom.batched.deformations import deform
 from synthanom.batched.host_copy import HostCopy
 from synthanom.batched.intensities import change
-from synthanom.batched.items import GROUP_COST, WINDOW_VOXELS, Drawn, Group, Items, on_device
+from synthanom.batched.items import GROUP_COST, Drawn, Group, Items, on_device
 from synthanom.batched.merging import merged_boxes
 from synthanom.batched.placing import Placed, placed
 from synthanom.batched.pool import DonorPool
@@ -68,7 +68,7 @@ class Applier:
     labeller: FlippedGaussian
     foreground_only: bool
     verify: Callable[[], None]
-    window_voxels: int = WINDOW_VOXELS
+    window_voxels: int
 
     def __call__(self, images: Tensor, foreground: Tensor, drawn: Drawn) -> Applied:
         """Apply what was drawn for a chunk; its rows name samples by their places in the chunk.
@@ -86,9 +86,8 @@ class Applier:
         there = [placed(items, counts) for _, items in work]
         del counts
         boxes = HostCopy(_boxes(there, images.device))
-        for number in range(4):
-            for (group, items), own in zip(work, there, strict=True):
-                self._round(number, canvases, drawn, group, items, own)
+        for (group, items), own in zip(work, there, strict=True):
+            self._change(canvases, drawn, group, items, own)
         if self.foreground_only:
             _undo_outside(canvases, images, foreground)
         found = boxes.wait()
@@ -115,11 +114,9 @@ class Applier:
         wanted = np.stack([self.table.sets[drawn.whole[:, d.TASK]], drawn.whole[:, d.DONOR]], axis=1)
         return self.pool.place(wanted, shape)
 
-    def _round(self, number: int, canvases: Canvases, drawn: Drawn, group: Group, items: Items, there: Placed) -> None:
-        """Apply a group's anomalies that are their samples' `number`-th."""
+    def _change(self, canvases: Canvases, drawn: Drawn, group: Group, items: Items, there: Placed) -> None:
+        """Put a group's anomalies into the pictures."""
         for part in group.parts:
-            if part.round != number:
-                continue
             own, its = items[part.rows], there[part.rows]
             if part.kind == d.BLEND:
                 blend(canvases, own, its, self.pool.shelf)

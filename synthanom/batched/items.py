@@ -15,10 +15,10 @@ from synthanom.batched.tables import Integers
 from synthanom.kernels.windows.gpu import Padded, upload
 from synthanom.kernels.windows.grouping import similar
 
-# Voxels of padding that are worth one group more: its calls, some 2000 of 6 microseconds for a group that takes part in
-# all rounds, kinds and the label, against about 1.5 kB per voxel at 3 TB/s. Estimated; to be measured on a GPU.
+# Voxels of padding that are worth one group more: its calls, some 800 of 6 microseconds, against about 1.3 kB per voxel
+# at 3.6 TB/s, both counted by benchmarks/gpu.py. To be measured on a GPU.
 GROUP_COST = 2**23
-WINDOW_VOXELS = 2**25  # of a group's windows together; its arrays take up to some 150 bytes per voxel
+ROUNDS = 4  # anomalies in one sample at most
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,9 +95,8 @@ class Items:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """Anomalies of a group that are applied together: same round, same kind, same order of interpolation."""
+    """Anomalies of a group that are applied together: same kind, same order of interpolation."""
 
-    round: int
     kind: int
     order: int
     rows: slice  # of the group
@@ -105,7 +104,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Anomalies with boxes of similar size: which rows of the drawn numbers, in the order of their parts."""
+    """Anomalies of one round with boxes of similar size: their rows of the drawn numbers, in the order of their parts.
+
+    An anomaly's round is its number within its sample, so that no two of a group change the same picture.
+    """
 
     rows: Integers
     padded: Padded
@@ -140,20 +142,22 @@ class Drawn:
 
     flat: bool = False
 
-    def groups(self, order: Integers, limit: int = WINDOW_VOXELS) -> Iterator[Group]:
-        """Sort the anomalies into groups; `order` is each one's order of interpolation."""
-        for rows, padded in similar(self.extents, limit, GROUP_COST):
-            keys = np.stack([order[rows], self.whole[rows, d.KIND], self.whole[rows, d.ROUND]])
-            rows = rows[np.lexsort(keys)]
-            yield Group(rows=rows, padded=padded, parts=tuple(_parts(self.whole[rows], order[rows])))
+    def groups(self, order: Integers, limit: int) -> Iterator[Group]:
+        """Sort the anomalies into groups, round after round; `order` is each one's order of interpolation."""
+        for number in range(ROUNDS):
+            own = np.flatnonzero(self.whole[:, d.ROUND] == number)
+            for members, padded in similar(self.extents[own], limit, GROUP_COST):
+                rows = own[members]
+                rows = rows[np.lexsort([order[rows], self.whole[rows, d.KIND]])]
+                yield Group(rows=rows, padded=padded, parts=tuple(_parts(self.whole[rows, d.KIND], order[rows])))
 
 
-def _parts(whole: Integers, order: Integers) -> Iterator[Part]:
-    keys = np.stack([whole[:, d.ROUND], whole[:, d.KIND], order], axis=1)
+def _parts(kinds: Integers, orders: Integers) -> Iterator[Part]:
+    keys = np.stack([kinds, orders], axis=1)
     edges = np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1)) + 1
-    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), whole.shape[0]], strict=True):
-        number, kind, degree = keys[begin].tolist()
-        yield Part(round=number, kind=kind, order=degree, rows=slice(begin, end))
+    for begin, end in zip([0, *edges.tolist()], [*edges.tolist(), len(keys)], strict=True):
+        kind, order = keys[begin].tolist()
+        yield Part(kind=kind, order=order, rows=slice(begin, end))
 
 
 def on_device(drawn: Drawn, group: Group, slots: Integers, settings: FloatArray, device: torch.device) -> Items:

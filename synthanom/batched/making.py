@@ -12,6 +12,7 @@ from synthanom.batched.applying import Applier
 from synthanom.batched.checks import ValueCheck, check_shapes
 from synthanom.batched.inputs import BatchInputs
 from synthanom.batched.items import Drawn
+from synthanom.batched.limits import Limits
 from synthanom.batched.pool import DonorPool
 from synthanom.batched.recipes import LazyRecipes
 from synthanom.batched.sketching import Sketcher
@@ -19,13 +20,13 @@ from synthanom.batched.stream_states import GeneratorStates, PhiloxStates, state
 from synthanom.batched.tables import Integers, TaskTable, is_batched, task_table
 from synthanom.donors import Donors
 from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
+from synthanom.kernels.soft_label.gpu import ERROR
 from synthanom.kernels.windows.gpu import as_volumes, upload
 from synthanom.labels import AbstractLabeller, FlippedGaussian
 from synthanom.recipe import Recipe
 from synthanom.synthesis import ATTEMPTS, Batch, synthesise
 from synthanom.tasks.abstract import AbstractTask
 
-CHUNK_BYTES = 4 * 2**30  # of a chunk's own pictures, labels, regions and counts on the device
 CHUNK_VOXEL_BYTES = 24  # per voxel, beside 8 per channel: label, region, counts, foreground, room to work in
 
 
@@ -73,8 +74,7 @@ class BatchMaker:
     pool : DonorPool
     streams : the random streams of the batch
     table : TaskTable
-    chunk_bytes : int
-        Bound of what a chunk's own arrays take on the device; its windows are bounded by `items.WINDOW_VOXELS`.
+    limits : Limits
     """
 
     inputs: BatchInputs
@@ -82,7 +82,7 @@ class BatchMaker:
     pool: DonorPool
     streams: PhiloxStates | GeneratorStates
     table: TaskTable
-    chunk_bytes: int = CHUNK_BYTES
+    limits: Limits
     attempts: Integers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,7 +135,7 @@ class BatchMaker:
         A sample in which nothing can be seen is drawn on from its stream in a later chunk.
         """
         voxels, channels = volumes[0, 0].numel(), volumes.shape[1]
-        size = max(1, self.chunk_bytes // (voxels * (8 * channels + CHUNK_VOXEL_BYTES)))
+        size = max(1, self.limits.chunk_bytes // (voxels * (8 * channels + CHUNK_VOXEL_BYTES)))
         sketch = Sketcher.of(self.inputs, self.streams, self.table, self.pool)
         apply = Applier(
             table=self.table,
@@ -143,6 +143,7 @@ class BatchMaker:
             labeller=self.labeller,
             foreground_only=self.inputs.options.foreground_only,
             verify=ValueCheck(volumes, foreground, self.inputs.ids),
+            window_voxels=self.limits.window_voxels,
         )
         waiting, alone = list(range(volumes.shape[0])), []
         with ThreadPoolExecutor(1) as thread:  # one at a time: it owns the streams while it draws
@@ -173,7 +174,9 @@ class BatchMaker:
         applied = apply(volumes if every else volumes[index], foreground if every else foreground[index], drawn)
         outputs.put(index, applied.images, applied.labels, applied.regions)
         seen = (applied.peaks >= self.labeller.visible) & (applied.peaks > 0)
-        return drawn.samples[applied.placed & ~seen], drawn.samples[~applied.placed]
+        # so near to the threshold the two ways might judge differently
+        sure = applied.placed & (np.abs(applied.peaks - self.labeller.visible) > ERROR)
+        return drawn.samples[sure & ~seen], drawn.samples[~sure]
 
     def _make_alone(self, index: int, outputs: Outputs) -> Recipe:
         """Make one sample by `synthesise`, from its stream's beginning; its recipe."""
@@ -209,7 +212,7 @@ def make_batch(
     donors: Donors | DonorPool | None = None,
     *,
     keep_failed: bool = False,
-    chunk_bytes: int = CHUNK_BYTES,
+    limits: Limits | None = None,
 ) -> Made:
     """Make a batch on the device of its images.
 
@@ -221,6 +224,8 @@ def make_batch(
         Where donors of `inputs` are kept on the device; anything else is ignored, and a pool made for this batch.
     keep_failed : bool
         Return samples in which no anomaly could be made as they were, instead of raising what they raised.
+    limits : Limits, optional
+        `Limits.of` the device by default.
 
     Raises
     ------
@@ -240,6 +245,6 @@ def make_batch(
         pool=pool,
         streams=states_of(inputs.generators),
         table=task_table(inputs.tasks, sets),
-        chunk_bytes=chunk_bytes,
+        limits=limits or Limits.of(inputs.images.device),
     )
     return maker(keep_failed=keep_failed)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from synthanom.batched.limits import GIB, share_of_memory
 from synthanom.donors import Donors, DonorSet, donors_for
 from synthanom.errors import SynthanomError
 from synthanom.kernels.affine_patch.gpu import EXTRA, extended
@@ -16,7 +17,7 @@ from synthanom.kernels.windows.gpu import as_volumes, upload
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractTask
 
-KEPT_BYTES = 2 * 2**30  # of coefficients; a batch that needs more donors at once gets the room it needs
+KEPT_BYTES = 2 * GIB  # of coefficients; a batch that needs more donors at once gets the room it needs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,14 +45,15 @@ class DonorPool:
     ----------
     donors : sequence of Samples, DonorSet, or a mapping from task names to either
     device : where the batches are
-    kept_bytes : int
-        Coefficients kept on the device at most; the least recently drawn make room.
+    kept_bytes : int, optional
+        Coefficients kept on the device at most; the least recently drawn make room. 2 GiB by default, less on devices
+        with less than 24 GiB.
     """
 
-    def __init__(self, donors: Donors | None, device: torch.device | str, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, donors: Donors | None, device: torch.device | str, *, kept_bytes: int | None = None) -> None:
         self.donors = donors
         self.device = torch.device(device)
-        self.kept_bytes = kept_bytes
+        self.kept_bytes = share_of_memory(self.device, KEPT_BYTES, 12) if kept_bytes is None else kept_bytes
         self.sets: list[DonorSet] = []
         self._subjects: list[tuple[str, ...]] = []
         self._slots: OrderedDict[tuple[int, int], int] = OrderedDict()  # (set, donor) -> slot, by last use

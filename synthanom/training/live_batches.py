@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synthanom.batched.inputs import BatchInputs
+from synthanom.batched.limits import GIB, share_of_memory
 from synthanom.batched.making import Made, can_make, make_batch
 from synthanom.batched.pool import DonorPool
 from synthanom.shards import DataSet
@@ -18,7 +19,7 @@ from synthanom.training.batches import TrainingBatch
 from synthanom.training.live import LivePictures
 from synthanom.training.rows import Pick
 
-KEPT_BYTES = 4 * 2**30  # of healthy rows on the device: 149 brains of 160 x 224 x 160, 3276 X-rays of 512 x 512
+KEPT_BYTES = 4 * GIB  # of healthy rows on the device: 149 brains of 160 x 224 x 160, 3276 X-rays of 512 x 512
 THREAD_NAME = "synthanom-live"
 
 
@@ -39,14 +40,15 @@ class KeptRows:
     ----------
     data : DataSet
     device : torch.device
-    kept_bytes : int
-        Of images and foregrounds together; rows that do not fit are read each time.
+    kept_bytes : int, optional
+        Of images and foregrounds together; rows that do not fit are read each time. 4 GiB by default, less on devices
+        with less than 24 GiB.
     """
 
-    def __init__(self, data: DataSet, device: torch.device, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, data: DataSet, device: torch.device, *, kept_bytes: int | None = None) -> None:
         self._data = data
         self._device = device
-        self._room = kept_bytes
+        self._room = share_of_memory(device, KEPT_BYTES, 6) if kept_bytes is None else kept_bytes
         self._rows: dict[int, HealthyRow] = {}
 
     def __len__(self) -> int:
@@ -83,11 +85,11 @@ class LiveMaker:
     source : LivePictures
         Which tasks, donors and streams; it makes what has no batched form.
     device : torch.device
-    kept_bytes : int
+    kept_bytes : int, optional
         As for `KeptRows`.
     """
 
-    def __init__(self, source: LivePictures, device: torch.device, *, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(self, source: LivePictures, device: torch.device, *, kept_bytes: int | None = None) -> None:
         self.source = source
         self.device = device
         self.rows = KeptRows(source.stored.data, device, kept_bytes=kept_bytes)

@@ -20,7 +20,7 @@ from synthanom.kernels.windows.gpu import along, as_volumes, per_item, product
 TAPS = 2  # voxels on either side of a point that interpolation looks at
 EXTRA = REACH + TAPS  # voxels of border around a whole image's coefficients
 POLE = 3.0**0.5 - 2.0  # the prefilter's weights are POLE^|k|, made to add up to 1
-COPIED = 2**27  # coefficients copied at a time, where several items may share one row of them
+COPIED = 2**26  # coefficients copied at a time, where several items may share one row of them
 
 
 def radius(order: int) -> int:
@@ -104,7 +104,8 @@ def interpolate(coefficients: Tensor, points: Tensor, *, order: int = 3, which: 
     Parameters
     ----------
     coefficients : float32 (M, C, *Q); if its first axis has length 1, it is flat and the points' first axis not read
-    points : float32 (N, 3, *P), voxels of the coefficients; beyond their last taps the border is repeated
+    points : float32 or float64 (N, 3, *P), voxels of the coefficients; beyond their last taps the border is repeated
+        All is computed in their precision: in float64 the result is off by no more than the coefficients are.
     which : int64 (N,), optional
         The row of `coefficients` for each item; its own one by default.
 
@@ -113,10 +114,10 @@ def interpolate(coefficients: Tensor, points: Tensor, *, order: int = 3, which: 
     float32 (N, C, *P)
     """
     if which is None:
-        return _interpolate(coefficients, points, order)
+        return _interpolate(coefficients, points, order).float()
     # a lookup takes one image per item: copying 8 bytes per coefficient is little beside what 4^D taps would move
     step = max(1, COPIED // max(1, coefficients[0].numel()))
-    out = points.new_empty((points.shape[0], coefficients.shape[1], *points.shape[2:]))
+    out = coefficients.new_empty((points.shape[0], coefficients.shape[1], *points.shape[2:]))
     for begin in range(0, points.shape[0], step):
         part = slice(begin, begin + step)
         out[part] = _interpolate(coefficients.index_select(0, which[part]), points[part], order)
@@ -124,7 +125,8 @@ def interpolate(coefficients: Tensor, points: Tensor, *, order: int = 3, which: 
 
 
 def _interpolate(coefficients: Tensor, points: Tensor, order: int) -> Tensor:
-    """`interpolate` with a row of coefficients for each item."""
+    """`interpolate` with a row of coefficients for each item, in the precision of the points."""
+    coefficients = coefficients.to(points.dtype)
     # the lookups want coordinates from the last axis to the first: turning the image round moves nothing
     if coefficients.shape[2] == 1:
         field, places = coefficients.squeeze(2).permute(0, 1, 3, 2), points[:, 1:].flatten(2, 3)
@@ -171,7 +173,7 @@ def _normalised(places: Tensor, field: Tensor, shift: int = 0) -> Tensor:
     for axis in range(places.shape[1]):
         scale = 2.0 / max(field.shape[-1 - axis] - 1, 1)
         # a number on the host joins a sum on any device: one call instead of two
-        torch.add(torch.tensor(shift * scale - 1.0), places[:, axis], alpha=scale, out=out[:, axis])
+        torch.add(torch.tensor(shift * scale - 1.0, dtype=places.dtype), places[:, axis], alpha=scale, out=out[:, axis])
     return out
 
 

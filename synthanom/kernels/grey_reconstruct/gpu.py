@@ -13,9 +13,10 @@ from synthanom.kernels.windows.gpu import as_volumes, inside, strictly_inside
 
 Choice = Callable[..., Tensor]  # torch.minimum or torch.maximum
 Heights = list[tuple[int, list[Tensor]]]  # the ridges along each axis
-# Labels of random fields in ellipsoids take 4 to 15 rounds; most ways out wind, so that a look farther than 15 voxels
-# gains nothing in most rounds: with one round in four the traffic is two thirds of what it is otherwise.
-UNSEEN_ROUNDS = 4  # before the first look at the result, which waits for the device
+# Labels of random fields take 1 to 15 rounds. Two thirds of volumes' boxes are finished after the first, three
+# fifths of pictures' after the third: asking after each round, which waits for the device, spares more than it costs.
+# Most ways out wind: to look farther than 15 voxels gains nothing in most rounds; doing so in one of four takes
+# two thirds of the traffic.
 NEAR_STEPS = 4  # doublings in most rounds
 WORTH_PARTING = 0.6  # of the windows, which still change: with fewer, the finished ones are left behind
 FAR_EVERY = 4  # rounds, one of which goes to the ends of the rows
@@ -103,19 +104,18 @@ def reconstruct(closed: Tensor, size: Tensor, *, flat: bool) -> Tensor:
     spare, heights = torch.empty_like(level), all_ridges(floor)
     # each round that changes a window brings at least one more of its voxels to its last value, as the sweeps come on
     # top of a step to all neighbours; when that step changes nothing, the fixed point is reached
-    for done in range(padded[0] * padded[1] * padded[2] + UNSEEN_ROUNDS):
+    for done in range(padded[0] * padded[1] * padded[2] + 1):
         sweep_all(level, spare, heights, near=done % FAR_EVERY > 0)
         lower = torch.maximum(_extreme(level, torch.minimum), floor)
-        if done + 1 >= UNSEEN_ROUNDS:
-            # this waits for the device; where a label is NaN, no voxel gets lower, so that it ends there, too
-            left = (lower < level).flatten(1).any(dim=1).nonzero().squeeze(1)
-            if left.numel() < WORTH_PARTING * level.shape[0]:  # go on with the few that are not finished
-                _keep(out, rows, lower)
-                if left.numel() == 0:
-                    return out
-                rows = left if rows is None else rows[left]
-                lower, floor = lower[left], floor[left]
-                spare, heights = torch.empty_like(lower), all_ridges(floor)
+        # this waits for the device; where a label is NaN, no voxel gets lower, so that it ends there, too
+        left = (lower < level).flatten(1).any(dim=1).nonzero().squeeze(1)
+        if left.numel() < WORTH_PARTING * level.shape[0]:  # go on with the few that are not finished
+            _keep(out, rows, lower)
+            if left.numel() == 0:
+                return out
+            rows = left if rows is None else rows[left]
+            lower, floor = lower[left], floor[left]
+            spare, heights = torch.empty_like(lower), all_ridges(floor)
         level = lower
     raise AssertionError("each round settles at least one voxel: it cannot take more than all")
 
