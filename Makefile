@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py
+SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py tests/test_batched_drawing.py
 
 .PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu
 
@@ -35,8 +35,8 @@ tests: $(READY)
 # the compiled kernels once more as plain Python, so that their lines count; compiled.py is tested in processes of its own
 coverage: tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py -k "good_positions or boundary or exact_count"
-	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels.py,synthanom/synthesis.py,synthanom/recipe.py,synthanom/regions.py,synthanom/shards/*"
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
+	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels.py,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/regions.py,synthanom/shards/*"
 
 # minutes; alone on the machine, or the figures mean little
 bench: $(READY)

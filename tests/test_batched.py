@@ -5,8 +5,9 @@ import pytest
 import torch
 from phantoms import CASES, field, phantom
 
-from synthanom import Recipe, Sample, SynthanomError, replay, synthesise, synthesise_batch, tasks
+from synthanom import Recipe, Sample, SynthanomError, drawing, replay, synthesise, synthesise_batch, tasks
 from synthanom.batched import making
+from synthanom.batched.deformations import pushes, strengths
 from synthanom.batched.limits import Limits
 from synthanom.batched.making import make_batch
 from synthanom.batched.merging import merged_boxes
@@ -388,3 +389,16 @@ def test_on_a_cuda_device_a_batch_equals_its_samples():
         images=batch.images.cpu(), labels=batch.labels.cpu(), regions=batch.regions.cpu(), recipes=batch.recipes
     )
     check(on_host, alone, samples)
+
+
+def test_pushes_and_strengths_are_those_of_the_compiled_draws():
+    rng = np.random.default_rng(0)
+    distance, low = rng.uniform(1, 40, 300), rng.uniform(0.05, 20, 300)
+    high, u = low * rng.uniform(1, 3, 300), rng.random(300)
+    found = pushes(*(torch.from_numpy(a) for a in (distance, low, high, u)))
+    expected = [drawing.push_distance(*row) for row in zip(distance, low, high, u, strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    bound = found.numpy() / (distance / np.sqrt(2))
+    assert (abs(bound - 0.9) < 1e-9).sum() > 20 and (abs(bound - 0.1) < 1e-9).sum() > 5, "both bounds are met"
+    factors = [drawing.strength(*row) for row in zip(distance, expected, strict=True)]
+    np.testing.assert_allclose(strengths(torch.from_numpy(distance), found), factors, rtol=1e-12)
