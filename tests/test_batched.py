@@ -372,16 +372,21 @@ def test_merged_boxes_are_those_of_the_labeller():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_cuda_device_a_batch_equals_its_samples():
-    samples = cohort((40, 48), 1, 15)
+@pytest.mark.parametrize(("shape", "channels"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+def test_on_a_cuda_device_a_batch_equals_its_samples(shape, channels):
+    samples = cohort(shape, channels, 15)
     images, masks = tensors(samples)
     own = [ALL[i % 5] for i in range(15)]
     names = [(0, s.id, t.name, 0) for s, t in zip(samples, own, strict=True)]
-    batch = synthesise_batch(
-        images.cuda(), masks.cuda(), own, LABELLER, rng=KeyedStreams.named(names), donors=samples,
-        ids=[s.id for s in samples],
-    )  # fmt: skip
+
+    def made():
+        streams = KeyedStreams.named(names)
+        ids = [s.id for s in samples]
+        return synthesise_batch(images.cuda(), masks.cuda(), own, LABELLER, rng=streams, donors=samples, ids=ids)
+
+    batch = made()
     assert batch.images.is_cuda and batch.labels.is_cuda and batch.regions.is_cuda
+    assert torch.equal(batch.images, made().images), "the same bits again"
     alone = [
         synthesise(s, t, LABELLER, rng=stream(*n), donors=samples) for s, t, n in zip(samples, own, names, strict=True)
     ]
@@ -389,6 +394,29 @@ def test_on_a_cuda_device_a_batch_equals_its_samples():
         images=batch.images.cpu(), labels=batch.labels.cpu(), regions=batch.regions.cpu(), recipes=batch.recipes
     )
     check(on_host, alone, samples)
+    assert list(batch.recipes) == [r.recipe for r in alone]
+
+
+@pytest.mark.parametrize("kind", ["double", "half", "bfloat16", "strided", "with a gradient", "inference"])
+def test_tensors_of_any_kind_are_taken(kind):
+    samples = cohort((40, 48), 1, 3)
+    images, masks = tensors(samples)
+    rounded = images.bfloat16().float()
+    given = {
+        "double": rounded.double(),
+        "half": rounded.half(),
+        "bfloat16": rounded.bfloat16(),
+        "strided": rounded.mT.contiguous().mT,
+        "with a gradient": rounded.clone().requires_grad_(),
+    }
+    with torch.inference_mode(kind == "inference"):
+        tensor = given.get(kind, rounded.clone())
+        batch = synthesise_batch(tensor, masks, ALL[2], LABELLER, rng=np.random.default_rng(0), way="batched")
+        plain = synthesise_batch(rounded, masks, ALL[2], LABELLER, rng=np.random.default_rng(0), way="batched")
+        exact = kind != "half"
+        assert batch.images.dtype == torch.float32 and not batch.images.requires_grad
+        assert float((batch.images - plain.images).abs().max()) <= (0 if exact else 1e-2)
+        assert (batch.recipes[1] == plain.recipes[1]) or not exact
 
 
 def test_pushes_and_strengths_are_those_of_the_compiled_draws():

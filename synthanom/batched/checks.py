@@ -1,15 +1,15 @@
 """What a batch's tensors must be, as `Sample.from_array` has it for one image."""
 
-import math
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synthanom.batched.host_copy import HostCopy
 from synthanom.errors import NormalisationWarning, SynthanomError
-from synthanom.sample import MAX_SIDE, MIN_SIDE, unusual_scale
+from synthanom.sample import MAX_SIDE, MIN_SIDE, USUAL_DEVIATION, unusual_scale
 
 
 def check_shapes(images: Tensor, foregrounds: Tensor | None) -> None:
@@ -77,11 +77,16 @@ class ValueCheck:
         if self._done:
             return
         self._done = True
-        for name, (count, deviation, finite) in zip(self._ids, self._found.wait().tolist(), strict=True):
-            if not finite:
-                raise SynthanomError(f"{name}: image must be finite, got NaN or infinite values; use torch.nan_to_num")
-            if count == 0:
-                raise SynthanomError(f"{name}: foreground must hold at least one voxel, got none; None means all")
-            unusual = None if math.isnan(deviation) else unusual_scale(name, deviation)
-            if unusual is not None:
-                warnings.warn(unusual, NormalisationWarning, stacklevel=2)
+        count, deviation, finite = self._found.wait().T
+        for index in np.flatnonzero(finite == 0)[:1].tolist():
+            raise SynthanomError(
+                f"{self._ids[index]}: image must be finite, got NaN or infinite values; use torch.nan_to_num"
+            )
+        for index in np.flatnonzero(count == 0)[:1].tolist():
+            raise SynthanomError(
+                f"{self._ids[index]}: foreground must hold at least one voxel, got none; None means the whole image"
+            )
+        low, high = USUAL_DEVIATION
+        for index in np.flatnonzero((deviation < low) | (deviation > high)).tolist():
+            unusual = unusual_scale(self._ids[index], float(deviation[index]))
+            warnings.warn(str(unusual), NormalisationWarning, stacklevel=2)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from synthanom.arrays import as_numpy
@@ -54,7 +55,7 @@ class BatchInputs:
         SynthanomError
             As `Sample.from_array`.
         """
-        image = as_numpy(self.images[index])
+        image = as_numpy(self.images[index].to(torch.float32))  # numpy knows no bfloat16
         mask = None if self.foregrounds is None else as_numpy(self.foregrounds[index])
         return Sample.from_array(
             image,

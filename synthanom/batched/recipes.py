@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
+from torch import Tensor
+
 from synthanom.batched.inputs import BatchInputs
 from synthanom.batched.stream_states import GeneratorStates, PhiloxStates
 from synthanom.batched.tables import Integers
@@ -56,8 +58,7 @@ class LazyRecipes(Sequence[Recipe]):
 
     def _current(self) -> tuple[int, int]:
         """Torch's counts of how often the images and the foregrounds were written to."""
-        masks = self.inputs.foregrounds
-        return self.inputs.images._version, 0 if masks is None else masks._version
+        return _version(self.inputs.images), _version(self.inputs.foregrounds)
 
     def _write(self, index: int) -> Recipe:
         if self._current() != self._versions:
@@ -76,3 +77,8 @@ class LazyRecipes(Sequence[Recipe]):
             options=inputs.options,
             anomalies=tuple(anomaly for anomaly, _ in drawn),
         )
+
+
+def _version(tensor: Tensor | None) -> int:
+    """How often a tensor was written to, by torch's count; 0 for tensors made in inference mode, which have none."""
+    return 0 if tensor is None or tensor.is_inference() else int(tensor._version)
