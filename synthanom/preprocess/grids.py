@@ -76,12 +76,12 @@ class CropToForeground(AbstractStep):
             low.append(max(int(inside[0]) - self.margin, 0))
             high.append(min(int(inside[-1]) + 1 + self.margin, side))
         size = [h - c for c, h in zip(low, high, strict=True)]
-        return _moved(state, low, size), {"corner": low, "size": size, "from": list(state.shape)}
+        return moved_box(state, low, size), {"corner": low, "size": size, "from": list(state.shape)}
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Put the map back into an image of zeros."""
-        return _place(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
 
 
 @final
@@ -112,7 +112,7 @@ class FitShape(AbstractStep):
             )
         self._check_padding(state)
         corner = [(have - want) // 2 for have, want in zip(state.shape, self.shape, strict=True)]
-        moved = _moved(state, corner, self.shape)
+        moved = moved_box(state, corner, self.shape)
         before = int(np.count_nonzero(state.foreground))
         lost = before - int(np.count_nonzero(moved.foreground))
         entry = {"corner": corner, "size": list(self.shape), "from": list(state.shape)}
@@ -121,7 +121,7 @@ class FitShape(AbstractStep):
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off and put zeros where the image was cropped."""
-        return _place(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
 
     def _check_padding(self, state: State) -> None:
         kept = [min(have, want) for have, want in zip(state.shape, self.shape, strict=True)]
@@ -158,14 +158,14 @@ def _old_from_new(order: Sequence[int], flipped: Sequence[int], shape: Sequence[
     return matrix
 
 
-def _moved(state: State, corner: Sequence[int], size: Sequence[int]) -> State:
+def moved_box(state: State, corner: Sequence[int], size: Sequence[int]) -> State:
     """The state on the box of this `corner` and `size`, padded where the box leaves the image."""
     inside = all(c >= 0 and c + s <= n for c, s, n in zip(corner, size, state.shape, strict=True))
-    image = np.stack([_place(c, corner, size, 0.0 if inside else _outside(c, state)) for c in state.image])
+    image = np.stack([placed(c, corner, size, 0.0 if inside else _outside(c, state)) for c in state.image])
     affine = state.affine
     if affine is not None:
         affine = affine @ index_matrix([1.0] * len(size), corner)
-    foreground = _place(state.foreground, corner, size, False)
+    foreground = placed(state.foreground, corner, size, False)
     return replace(state, image=image, foreground=foreground, affine=affine)
 
 
@@ -175,7 +175,7 @@ def _outside(channel: ImageArray, state: State) -> float:
     return float(outside.min() if outside.size else channel.min())
 
 
-def _place(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:
+def placed(array: npt.NDArray[Any], corner: Sequence[int], size: Sequence[int], fill: float) -> npt.NDArray[Any]:
     """The box of an array, filled with `fill` where the box leaves it."""
     out = np.full(tuple(size), fill, dtype=array.dtype)
     source, target = [], []

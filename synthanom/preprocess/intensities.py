@@ -64,6 +64,49 @@ class Foreground(AbstractStep):
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class ForegroundFromCorners(AbstractStep):
+    """Takes for background what hangs together with a corner of the image and is dark in every channel.
+
+    A mask that the caller brought counts instead.
+
+    Attributes
+    ----------
+    threshold : float
+        In image units; at most so bright is dark (0.03 for MOOD's volumes, whose values lie in [0, 1]).
+    """
+
+    name: ClassVar[str] = "foreground-from-corners"
+    threshold: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.threshold):
+            raise SynthanomError(f"{self.name}: threshold must be a finite number, got {self.threshold!r}")
+
+    def forward(self, state: State) -> tuple[State, dict[str, Any]]:
+        """Set the foreground."""
+        mask = state.foreground if state.given else ~self._around(state)
+        if not mask.any():
+            raise SynthanomError(
+                f"{state.name}: the foreground is empty, nothing is brighter than {self.threshold}; lower the threshold"
+            )
+        return replace(state, foreground=mask), {"given": state.given}
+
+    @staticmethod
+    def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
+        """The map as it is."""
+        return score
+
+    def _around(self, state: State) -> MaskArray:
+        """The dark voxels that hang together with a corner (face neighbours)."""
+        from scipy.ndimage import label
+
+        components, _ = label((state.image <= self.threshold).all(axis=0))
+        corners = components[np.ix_(*((0, -1),) * components.ndim)]
+        return np.asarray(np.isin(components, corners[corners > 0]))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class ZScore(AbstractStep):
     """Shifts and scales each channel to mean 0 and standard deviation 1 in the foreground."""
 

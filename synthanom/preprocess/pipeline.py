@@ -9,9 +9,12 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, check_mask
 from synthanom.errors import SynthanomError
+from synthanom.preprocess.framing import CropBorder, PadToMultiple, Square
+from synthanom.preprocess.grey_values import EqualiseHistogram, Invert, Window
 from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
-from synthanom.preprocess.intensities import Foreground, MinusOneOne, Rule, ZScore
+from synthanom.preprocess.intensities import Foreground, ForegroundFromCorners, MinusOneOne, Rule, ZScore
 from synthanom.preprocess.resampling import Resample, ResizePicture
+from synthanom.preprocess.scaling import EdgePreservingResample, Rescale
 from synthanom.preprocess.state import Prepared, State, Trace
 from synthanom.preprocess.step import AbstractStep
 from synthanom.sample import MIN_SIDE
@@ -30,6 +33,15 @@ STEPS: Mapping[str, type[AbstractStep]] = MappingProxyType(
             FitShape,
             ZScore,
             MinusOneOne,
+            ForegroundFromCorners,
+            CropBorder,
+            Square,
+            PadToMultiple,
+            EdgePreservingResample,
+            Rescale,
+            Window,
+            EqualiseHistogram,
+            Invert,
         )
     }
 )

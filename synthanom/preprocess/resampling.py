@@ -62,29 +62,34 @@ class Resample(AbstractStep):
             return state, {"from": list(state.shape), "scale": [1.0] * dims, "size": list(state.shape)}
         scale = [want / have for want, have in zip(wanted, state.spacing, strict=True)]
         size = [max(1, round(side / factor)) for side, factor in zip(state.shape, scale, strict=True)]
-        return _resampled(state, size, scale)
+        return resampled(state, size, scale)
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Sample the map where the old voxels lie."""
-        return _back(score, entry, order)
+        return back(score, entry, order)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class ResizePicture(AbstractStep):
-    """Resizes a 2D image to a shape, whatever its aspect, linearly and smoothed first along axes that shrink.
+    """Resizes a 2D image to a shape, whatever its aspect, smoothed first along axes that shrink.
 
     Attributes
     ----------
     shape : tuple of 2 ints
         Pixels (Y, X).
+    order : {1, 3}
+        Linear or cubic interpolation.
     """
 
     name: ClassVar[str] = "resize-picture"
     shape: tuple[int, ...]
+    order: int = 1
 
     def __post_init__(self) -> None:
+        if self.order not in (1, 3):
+            raise SynthanomError(f"{self.name}: order must be 1 (linear) or 3 (cubic), got {self.order!r}")
         object.__setattr__(self, "shape", check_shape(self.shape, self.name))
         if len(self.shape) != 2:
             raise SynthanomError(f"{self.name}: shape must have 2 sides, got {self.shape}; volumes take fit-shape")
@@ -97,22 +102,30 @@ class ResizePicture(AbstractStep):
                 "give volumes a spacing, or a shape to crop and pad to"
             )
         scale = [have / want for have, want in zip(state.shape, self.shape, strict=True)]
-        return _resampled(state, self.shape, scale)
+        return resampled(state, self.shape, scale, self.order)
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Sample the map where the old pixels lie."""
-        return _back(score, entry, order)
+        return back(score, entry, order)
 
 
-def _resampled(state: State, size: Sequence[int], scale: Sequence[float]) -> tuple[State, dict[str, Any]]:
-    """The state on a new grid whose voxels are `scale` old ones wide, around the same centre."""
+def resampled(
+    state: State, size: Sequence[int], scale: Sequence[float], order: int = 1
+) -> tuple[State, dict[str, Any]]:
+    """The state on a new grid whose voxels are `scale` old ones wide, around the same centre.
+
+    Raises
+    ------
+    SynthanomError
+        If the new grid is too large.
+    """
     if product(size) * 4 > MAX_BYTES:
         raise SynthanomError(
             f"{state.name}: resampling {state.shape} would make {tuple(size)} voxels, more than "
             f"{MAX_BYTES // 1024**3} GiB per channel; take a coarser spacing or a smaller shape"
         )
-    image = np.stack([resample(channel, size, scale, 1) for channel in state.image])
+    image = np.stack([resample(channel, size, scale, order) for channel in state.image])
     foreground = resample_mask(state.foreground, size, scale)
     affine = state.affine
     if affine is not None:
@@ -124,7 +137,8 @@ def _resampled(state: State, size: Sequence[int], scale: Sequence[float]) -> tup
     return replace(state, image=image, foreground=foreground, affine=affine, spacing=spacing), entry
 
 
-def _back(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
+def back(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
+    """A map sampled where the voxels before `resampled` lie, given its trace entry."""
     return resample(score, entry["from"], [1.0 / factor for factor in entry["scale"]], order)
 
 
