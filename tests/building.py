@@ -30,11 +30,11 @@ class Ran:
         return lines[0]
 
 
-def build(*arguments: object) -> Ran:
-    """`build-dataset folder ...` through its entry point."""
+def build(*arguments: object, command: str = "folder") -> Ran:
+    """`build-dataset folder ...`, or another command, through its entry point."""
     out, err = io.StringIO(), io.StringIO()
     argv = sys.argv
-    sys.argv = ["build-dataset", "folder", *map(str, arguments)]
+    sys.argv = ["build-dataset", command, *map(str, arguments)]
     try:
         with redirect_stdout(out), redirect_stderr(err):
             cli.main()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthanom import exits
+from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
     from synthanom_builders.build import Outcome
@@ -107,6 +108,66 @@ def folder(
         dry_run=dry_run,
     )
     return _told(outcome, raw, out, settings)
+
+
+def _add_named(name: str, words: str) -> None:
+    """Add the command of a data set that is known by name; its files and steps are its own."""
+
+    @app.command(name, help=words)
+    def command(
+        raw: Annotated[Path, typer.Argument(help="Folder of the data set as it is unpacked.")],
+        out: Annotated[Path, typer.Option(help="Folder of the data set to be; new, empty, or a build to go on with.")],
+        variants: Annotated[int, typer.Option(help="Anomalous pictures per image and task.")] = 10,
+        seed: Annotated[int, typer.Option(help="Settles folds and anomalies.")] = 0,
+        workers: Annotated[int | None, typer.Option(help="Processes; they do not change the result.")] = None,
+        tasks: Annotated[
+            str | None, typer.Option(help="Stored names with commas between; all five by default.")
+        ] = None,
+        task_config: Annotated[
+            Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")
+        ] = None,
+        donors: Annotated[
+            Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")
+        ] = None,
+        shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
+        folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
+        debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    ) -> int:
+        del debug  # taken care of before this is called
+        from synthanom_builders.build import build
+        from synthanom_builders.named import named
+        from synthanom_builders.progress import Progress
+        from synthanom_builders.settings import BuildSettings, TaskConfig, chosen_tasks, read_task_config, shape_option
+
+        data_set = named(name)
+        config = TaskConfig() if task_config is None else read_task_config(task_config)
+        chosen = chosen_tasks(tasks, config)
+        settings = BuildSettings(
+            variants=variants,
+            seed=seed,
+            tasks=chosen,
+            labeller=config.labeller,
+            options=config.options,
+            shape=shape_option(shape) or data_set.shape,
+            folds=len(chosen) if folds is None else folds,
+            donors=donors,
+            dataset=name,
+        )
+        outcome = build(
+            raw,
+            out,
+            settings,
+            data_set.list_cases,
+            size=_cores() if workers is None else workers,
+            progress=Progress(terminal=sys.stderr.isatty()),
+            dry_run=dry_run,
+        )
+        return _told(outcome, raw, out, settings)
+
+
+for _name, _words in NAMES.items():
+    _add_named(_name, _words)
 
 
 def _cores() -> int:

@@ -73,6 +73,20 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     return Listing(cases=tuple(cases), contrasts=contrasts, notes=tuple(notes))
 
 
+def cases_under(raw: Path, place: Path, out: Path) -> list[Case]:
+    """A case for every image under a part of the raw data, `out` passed over; the subject is still the id.
+
+    Raises
+    ------
+    SynthanomError
+        If there is none.
+    """
+    found = [source for source in discover(place) if not source.path.is_relative_to(out)]
+    within = place.relative_to(raw).as_posix()
+    images = [image_of(replace(source, id=f"{within}/{source.id}"), raw) for source in found]
+    return [Case(id=image.id, subject=image.id, images=(image,)) for image in images]
+
+
 def with_masks(cases: Sequence[Case], masks: Mapping[str, Image]) -> tuple[list[Case], int]:
     """Give every case its mask, or mark it as a case without one; and how many masks belong to no case.
 

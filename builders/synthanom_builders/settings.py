@@ -42,6 +42,8 @@ class BuildSettings:
     folds : int
     donors : Path or None
         Folder of the data set that `inter_blend` borrows from.
+    dataset : str or None
+        Name of a data set whose files and steps are known; None for `folder`.
     """
 
     variants: int = 10
@@ -57,6 +59,7 @@ class BuildSettings:
     subjects: str | None = None
     folds: int = len(TASKS)
     donors: Path | None = None
+    dataset: str | None = None
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -83,6 +86,7 @@ class BuildSettings:
             "foreground": self.foreground,
             "channels": self.channels,
             "folds": self.folds,
+            **({} if self.dataset is None else {"dataset": self.dataset}),
         }
 
 

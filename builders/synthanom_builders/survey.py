@@ -14,6 +14,7 @@ from synthanom.volumes.orientation import canonical_axes
 from synthanom.volumes.volume import Kind, Volume
 from synthanom_builders.cases import Case, read_case
 from synthanom_builders.folder import preprocessing
+from synthanom_builders.named import named
 from synthanom_builders.settings import BuildSettings
 
 MAX_PADDING = 2.0  # times an image's own voxels
@@ -72,7 +73,7 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
             )
         deviation = None
         if settings.normalise == "none":
-            prepared = preprocessing(settings, volume.kind, None).prepare(volume, mask)
+            prepared = pipeline_of(settings, volume.kind, None).prepare(volume, mask)
             deviation = float(prepared.image[:, prepared.foreground].std(dtype=float))
     except (SynthanomError, OSError) as error:
         return Finding(path=case.path, problem=relative(error, raw))
@@ -84,6 +85,13 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
         spacing=spacing,
         deviation=deviation,
     )
+
+
+def pipeline_of(settings: BuildSettings, kind: Kind, shape: tuple[int, ...] | None) -> Pipeline:
+    """The steps for these images: a named data set's own, else those that suit their kind."""
+    if settings.dataset is None or shape is None:
+        return preprocessing(settings, kind, shape)
+    return named(settings.dataset).pipeline(settings, shape)
 
 
 def relative(error: BaseException, raw: Path) -> str:
@@ -136,7 +144,7 @@ def survey(findings: Sequence[Finding], settings: BuildSettings) -> Survey:
     for finding in usable:
         _check_scale(finding)
     shape, note = _volume_shape(usable, settings) if first.kind == "volume" else _picture_shape(usable, settings)
-    pipeline = preprocessing(settings, first.kind, shape)
+    pipeline = pipeline_of(settings, first.kind, shape)
     return Survey(
         kind=first.kind,
         shape=shape,
@@ -225,14 +233,16 @@ def _notes(usable: Sequence[Finding], settings: BuildSettings, pipeline: Pipelin
     names: dict[str, Any] = {step["name"]: step for step in pipeline.to_dict()["steps"]}
     scaling = {"z-score": "z-score in the foreground", "minus-one-one": "each image to [-1, 1]"}
     used = next((words for name, words in scaling.items() if name in names), "none")
-    rule = names["foreground"]["rule"]
+    rule = "corners" if "foreground" not in names else names["foreground"]["rule"]
     words = {"nonzero": "what is not 0, holes filled", "otsu": "above Otsu's threshold", "none": "the whole image"}
+    words["corners"] = "what is not dark and connected with a corner"
+    usual = "the default for this kind" if settings.dataset is None else "as this data set has it"
     by_mask = settings.foreground not in ("auto", *words)
     own = f"masks {settings.foreground!r}; on new scans without a mask: " if by_mask else ""
     notes = [
         f"kind: {len(usable)} {first.kind}s of {first.channels} channel{'s' if first.channels > 1 else ''}",
-        f"normalisation: {used}" + (" (the default for this kind)" if settings.normalise == "auto" else ""),
-        f"foreground: {own}{words[rule]}" + (" (the default for this kind)" if settings.foreground == "auto" else ""),
+        f"normalisation: {used}" + (f" ({usual})" if settings.normalise == "auto" else ""),
+        f"foreground: {own}{words[rule]}" + (f" ({usual})" if settings.foreground == "auto" else ""),
     ]
     known = [finding.spacing for finding in usable if finding.spacing is not None]
     if settings.spacing is None and _differ(known):

@@ -1,0 +1,127 @@
+"""Data sets known by name: raw trees in their original layout, the whole way, with known answers."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from building import build, shards, smooth
+from PIL import Image
+from synthanom_builders.named import NAMES, named
+
+from synthanom.manifest import read_manifest
+from synthanom.replaying import check_replay
+from synthanom.shards import DataSet, check
+
+QUICK = ("--variants", 1, "--workers", 1, "--tasks", "sink,smooth_intensity")
+PATIENTS = ("IM-0115", "IM-0117", "NORMAL2-IM-0383", "NORMAL2-IM-0385", "IM-0119")
+
+
+def write_zhanglab(root, base="chest_xray/train/NORMAL"):
+    """Seven healthy radiographs of five children, others that are none of ours, and what unpacking on a Mac leaves."""
+    place = root / base
+    place.mkdir(parents=True)
+    names = [f"{patient}-0001.jpeg" for patient in PATIENTS] + ["IM-0115-0002.jpeg", "NORMAL2-IM-0383-0001-0002.jpeg"]
+    for i, name in enumerate(names):
+        Image.fromarray(smooth((40 + 2 * i, 52), i).astype(np.uint8)).save(place / name, quality=95)
+    (place / ".DS_Store").write_bytes(b"x")
+    sick, test = place.parent / "PNEUMONIA", place.parent.parent / "test" / "NORMAL"
+    for folder, name in ((sick, "person1_bacteria_1.jpeg"), (test, "IM-0001-0001.jpeg")):
+        folder.mkdir(parents=True)
+        Image.fromarray(smooth((40, 52), 99).astype(np.uint8)).save(folder / name)
+    return root
+
+
+def write_mood(root, part, count=6):
+    """Volumes in [0, 1] of a body in faintly noisy air, a dark hole in its middle, affines as MOOD has them."""
+    place = root / part
+    place.mkdir(parents=True)
+    grid = np.indices((64, 64, 64)) - 31.5
+    distance = np.sqrt((grid**2).sum(axis=0))
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        body = 0.2 + 0.5 * smooth((64, 64, 64), i) / 200
+        values = np.where(distance < 24 + i % 2, body, rng.uniform(0, 0.02, distance.shape))
+        values[distance < 5] = 0.0
+        nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), np.diag([1, 1, 1, 1])), place / f"{i:05}.nii.gz")
+    return root
+
+
+@pytest.mark.parametrize("base", ["chest_xray/train/NORMAL", "train/normal"])
+def test_zhanglab(tmp_path, base):
+    raw = write_zhanglab(tmp_path / "raw", base)
+    out = tmp_path / "data"
+    ran = build(raw, "--out", out, "--shape", "48,48", *QUICK, command="zhanglab")
+    assert ran.status == 0 and "5 patients" in ran.err
+    assert check(out) == [] and check_replay(out).problems == ()
+    manifest = read_manifest(out)
+    assert manifest.counts == {"healthy": 7, "anomalies": 14} and set(manifest.folds) == set(PATIENTS)
+    assert [step["name"] for step in manifest.preprocessing["steps"]] == [
+        "resize-picture",
+        "foreground",
+        "minus-one-one",
+    ]
+    with DataSet.open(out) as data:
+        assert data.healthy_ids[0] == f"{base}/IM-0115-0001" and data.healthy_subjects[1] == "IM-0115"
+        image = data.healthy(0)
+        assert image.shape == (48, 48) and image.foreground.all()
+        assert image.image.min() == -1 and image.image.max() == 1
+    again = build(raw, "--out", out, "--shape", "48,48", *QUICK, command="zhanglab")
+    assert again.status == 0 and "finished already" in again.out
+    other = build(raw, "--out", out, "--shape", "48,48", *QUICK)
+    assert other.status == 2 and "was built from something else" in other.error
+
+
+def test_mood(tmp_path):
+    raw = write_mood(tmp_path / "raw", "brain/brain_train")
+    out = tmp_path / "data"
+    assert build(raw, "--out", out, "--shape", "16,16,16", *QUICK, command="mood-brain").status == 0
+    assert check(out) == []
+    with DataSet.open(out) as data:
+        assert data.healthy_ids[0] == "brain/brain_train/00000" and len(data.healthy_subjects) == 6
+        sample = data.healthy(0)
+    assert sample.spacing == (4.0, 4.0, 4.0)
+    inside = np.sqrt(((np.indices((16, 16, 16)) - 7.5) ** 2).sum(axis=0))
+    assert sample.foreground[inside < 5].all() and not sample.foreground[inside > 7.5].any()
+    values = sample.image[0][sample.foreground].astype(float)
+    assert abs(values.mean()) < 1e-5 and values.std() == pytest.approx(1, abs=1e-5)
+    # voxel 0 of the small volume lies between voxels 1 and 2 of the large one
+    np.testing.assert_allclose((sample.affine @ [0, 0, 0, 1])[:3], [1.5] * 3)
+
+
+def test_abdomens_serve_as_donors(tmp_path):
+    donors, brains = write_mood(tmp_path / "raw", "abdom_train"), write_mood(tmp_path / "raw2", "brain_train")
+    small = ("--shape", "16,16,16", "--variants", 1, "--workers", 1)
+    assert build(donors, "--out", tmp_path / "d", *small, "--tasks", "sink", command="mood-abdomen").status == 0
+    ran = build(
+        brains,
+        "--out",
+        tmp_path / "b",
+        *small,
+        "--tasks",
+        "inter_blend",
+        "--donors",
+        tmp_path / "d",
+        command="mood-brain",
+    )
+    assert ran.status == 0
+    with DataSet.open(tmp_path / "b") as data:
+        recipe = json.loads(data.anomaly("inter_blend", 0).recipe)
+    assert recipe["anomalies"][0]["donor"]["id"].startswith("abdom_train/")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_folder_is_named_before_any_work(tmp_path, name):
+    (tmp_path / "raw").mkdir()
+    ran = build(tmp_path / "raw", "--out", tmp_path / "data", command=name)
+    assert ran.status == 2 and "is missing; " in ran.error and str(tmp_path / "raw") in ran.error
+    assert not (tmp_path / "data").exists()
+    assert len(named(name).shape) in (2, 3)
+
+
+def test_workers_and_names_do_not_change_the_bytes(tmp_path):
+    raw = write_zhanglab(tmp_path / "raw")
+    for out, workers in (("one", 1), ("two", 2)):
+        options = ("--shape", "32,32", "--variants", 1, "--tasks", "sink", "--workers", workers)
+        assert build(raw, "--out", tmp_path / out, *options, command="zhanglab").status == 0
+    assert shards(tmp_path / "one") == shards(tmp_path / "two")
