@@ -1,17 +1,22 @@
 """Data sets known by name: raw trees in their original layout, the whole way, with known answers."""
 
 import json
+from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 from building import build, shards, smooth
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 from synthanom_builders.named import NAMES, named
+from synthanom_builders.settings import BuildSettings
 
 from synthanom.manifest import read_manifest
 from synthanom.replaying import check_replay
 from synthanom.shards import DataSet, check
+from synthanom.volumes.volume import make_volume
 
 QUICK = ("--variants", 1, "--workers", 1, "--tasks", "sink,smooth_intensity")
 PATIENTS = ("IM-0115", "IM-0117", "NORMAL2-IM-0383", "NORMAL2-IM-0385", "IM-0119")
@@ -125,3 +130,114 @@ def test_workers_and_names_do_not_change_the_bytes(tmp_path):
         options = ("--shape", "32,32", "--variants", 1, "--tasks", "sink", "--workers", workers)
         assert build(raw, "--out", tmp_path / out, *options, command="zhanglab").status == 0
     assert shards(tmp_path / "one") == shards(tmp_path / "two")
+
+
+def write_radiograph(path, seed, *, inverted=False, window=None):
+    """A radiograph as VinDr-CXR has them: no preamble left out, no patient, 14 bits stored."""
+    values = (smooth((60, 52), seed) * 40).astype(np.uint16)
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID = DigitalXRayImageStorageForPresentation
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID = generate_uid()
+    image.PatientSex, image.PatientAge = "O", ""
+    image.Rows, image.Columns = values.shape
+    image.SamplesPerPixel, image.PixelRepresentation = 1, 0
+    image.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 14, 13
+    if window is not None:
+        image.WindowCenter, image.WindowWidth = window
+    image.PixelData = (2**14 - 1 - values if inverted else values).tobytes()
+    image.save_as(path, enforce_file_format=True)
+
+
+def write_vindr(root, table="annotations/annotations_train.csv"):
+    """Twelve radiographs: ids f00 to f08 unanimously healthy, the others not, one of them read by two only."""
+    (root / "train").mkdir(parents=True)
+    (root / table).parent.mkdir(parents=True, exist_ok=True)
+    lines = ["image_id,rad_id,class_name,x_min,y_min,x_max,y_max"]
+    for i in range(12):
+        name = f"f{i:02}"
+        write_radiograph(root / "train" / f"{name}.dicom", i, inverted=i == 1, window=None if i != 2 else (4000, 3000))
+        for reader in ("R8", "R9", "R10")[: 2 if i == 11 else 3]:
+            sick = i == 9 or (i == 10 and reader == "R9")
+            lines.append(f"{name},{reader}," + ("Cardiomegaly,3.5,4,20,22" if sick else "No finding,,,,"))
+    (root / table).write_text("\ufeff" + "\r\n".join(lines) + "\r\n", encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("table", ["annotations/annotations_train.csv", "train.csv"])
+def test_vindr(tmp_path, table):
+    raw = write_vindr(tmp_path / "raw", table)
+    out = tmp_path / "data"
+    ran = build(raw, "--out", out, "--shape", "32,32", *QUICK, command="vindr-cxr")
+    assert ran.status == 0 and "found nothing: 9" in ran.err
+    assert check(out) == []
+    with DataSet.open(out) as data:
+        assert data.healthy_subjects == tuple(f"f{i:02}" for i in range(9))
+        images = [data.healthy(i) for i in range(3)]
+        names = [step["name"] for step in data.manifest.preprocessing["steps"]]
+    assert names == ["resize-picture", "equalise-histogram", "minus-one-one", "resize-picture", "foreground"]
+    for i, image in enumerate(images):
+        values = smooth((60, 52), i).astype(np.float64) * 40
+        if i == 2:  # as the window shows it
+            values = np.clip(np.floor(values), 2500.5, 5499)
+        small = pipeline_of_vindr(values)
+        # inverted or not, the picture is the same; but for the edge of a window
+        assert np.abs(image.image[0] - small).max() < 0.06, i
+        assert image.image.min() >= -1.0001 and image.image.max() <= 1.0001
+
+
+def pipeline_of_vindr(values):
+    volume = make_volume(values.astype(np.uint16), Path("x"), kind="picture")
+    return named("vindr-cxr").pipeline(BuildSettings(), (32, 32)).prepare(volume).image[0]
+
+
+def test_a_split_names_the_radiographs_and_stand_ins_are_taken_in_order(tmp_path):
+    raw = write_vindr(tmp_path / "raw")
+    split = tmp_path / "data.json"
+    content = {
+        "train": {"0": ["f08.png", "f09.png", "f10.png", "f03.png", "f05.png"], "unlabeled": {}},
+        "test": {"0": ["f00.png"], "1": ["f11.png"]},
+    }
+    split.write_text(json.dumps(content))
+    out = tmp_path / "data"
+    options = ("--shape", "32,32", "--variants", 1, "--workers", 1, "--tasks", "sink", "--split-file", split)
+    ran = build(raw, "--out", out, *options, command="vindr-cxr")
+    assert ran.status == 0 and "5, 2 of them in place of others" in ran.err
+    with DataSet.open(out) as data:
+        assert data.healthy_subjects == ("f01", "f02", "f03", "f05", "f08"), "f00 is the split's to test"
+    split.write_text(json.dumps({**content, "train": {"0": ["f03.png", "f05.png"]}}))
+    changed = build(raw, "--out", out, *options, command="vindr-cxr")
+    assert changed.status == 2 and "split was" in changed.error
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda raw: (raw / "annotations/annotations_train.csv").unlink(), "table of annotations is missing"),
+        (lambda raw: (raw / "annotations/annotations_train.csv").write_text("a,b\n1,2\n"), "must have the columns"),
+        (lambda raw: (raw / "train/f04.dicom").unlink(), "f04.dicom: this radiograph is missing"),
+        (lambda raw: (raw / "annotations/annotations_train.csv").write_bytes(b"\xff\xfe\x00image"), "must be"),
+    ],
+)
+def test_what_is_missing_of_vindr_is_named(tmp_path, spoil, message):
+    raw = write_vindr(tmp_path / "raw")
+    spoil(raw)
+    ran = build(raw, "--out", tmp_path / "data", *QUICK, command="vindr-cxr")
+    assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()
+
+
+def test_splits_that_are_none_are_refused(tmp_path):
+    raw, split = write_vindr(tmp_path / "raw"), tmp_path / "split.json"
+    for text, message in (
+        ("{}", "train/0 and test/0"),
+        ("[1", "train/0 and test/0"),
+        (json.dumps({"train": {"0": [f"x{i}.png" for i in range(40)]}, "test": {"0": []}}), "is it the split"),
+    ):
+        split.write_text(text)
+        ran = build(raw, "--out", tmp_path / "data", "--split-file", split, command="vindr-cxr")
+        assert ran.status == 2 and message in ran.error
+    assert build(raw, "--out", tmp_path / "d", "--split-file", tmp_path / "no", command="vindr-cxr").status == 2
+    ran = build(write_zhanglab(tmp_path / "z"), "--out", tmp_path / "d", "--split-file", split, command="zhanglab")
+    assert ran.status == 2 and "which has none" in ran.error

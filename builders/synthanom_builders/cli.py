@@ -131,16 +131,21 @@ def _add_named(name: str, words: str) -> None:
         ] = None,
         shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
         folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
+        split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
         dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
         debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     ) -> int:
         del debug  # taken care of before this is called
+        from synthanom.errors import SynthanomError
         from synthanom_builders.build import build
         from synthanom_builders.named import named
         from synthanom_builders.progress import Progress
         from synthanom_builders.settings import BuildSettings, TaskConfig, chosen_tasks, read_task_config, shape_option
 
         data_set = named(name)
+        if split_file is not None and not (data_set.takes_split and split_file.is_file()):
+            why = f"no file {split_file}" if data_set.takes_split else f"it for {name}, which has none"
+            raise SynthanomError(f"--split-file must name the split of a data set that has one, got {why}")
         config = TaskConfig() if task_config is None else read_task_config(task_config)
         chosen = chosen_tasks(tasks, config)
         settings = BuildSettings(
@@ -153,6 +158,7 @@ def _add_named(name: str, words: str) -> None:
             folds=len(chosen) if folds is None else folds,
             donors=donors,
             dataset=name,
+            split=split_file,
         )
         outcome = build(
             raw,

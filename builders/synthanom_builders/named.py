@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # name on the command line -> what --help says; the file bears the part of the name before the hyphen
 NAMES = {
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
+    "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
 }
@@ -30,11 +31,14 @@ class NamedDataSet:
     list_cases : function of (raw, out, settings)
         Checks the layout, then lists the cases.
     pipeline : function of (settings, shape)
+    takes_split : bool
+        Whether ``--split-file`` means anything.
     """
 
     shape: tuple[int, ...]
     list_cases: "Callable[[Path, Path, BuildSettings], Listing]"
     pipeline: "Callable[[BuildSettings, tuple[int, ...]], Pipeline]"
+    takes_split: bool = False
 
 
 def named(name: str) -> NamedDataSet:

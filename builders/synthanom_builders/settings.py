@@ -1,5 +1,6 @@
 """What a build was asked for, checked before any work."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -44,6 +45,8 @@ class BuildSettings:
         Folder of the data set that `inter_blend` borrows from.
     dataset : str or None
         Name of a data set whose files and steps are known; None for `folder`.
+    split : Path or None
+        File that names the images to take, for data sets that have such.
     """
 
     variants: int = 10
@@ -60,6 +63,7 @@ class BuildSettings:
     folds: int = len(TASKS)
     donors: Path | None = None
     dataset: str | None = None
+    split: Path | None = None
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -87,6 +91,7 @@ class BuildSettings:
             "channels": self.channels,
             "folds": self.folds,
             **({} if self.dataset is None else {"dataset": self.dataset}),
+            **({} if self.split is None else {"split": hashlib.sha256(self.split.read_bytes()).hexdigest()}),
         }
 
 
