@@ -219,6 +219,12 @@ def test_a_split_names_the_radiographs_and_stand_ins_are_taken_in_order(tmp_path
         (lambda raw: (raw / "annotations/annotations_train.csv").write_text("a,b\n1,2\n"), "must have the columns"),
         (lambda raw: (raw / "train/f04.dicom").unlink(), "f04.dicom: this radiograph is missing"),
         (lambda raw: (raw / "annotations/annotations_train.csv").write_bytes(b"\xff\xfe\x00image"), "must be"),
+        (
+            lambda raw: (raw / "annotations/annotations_train.csv").write_text(
+                "image_id,rad_id,class_name\n" + "".join(f"../out,R{i},No finding\n" for i in range(3))
+            ),
+            "must be the name of a file there",
+        ),
     ],
 )
 def test_what_is_missing_of_vindr_is_named(tmp_path, spoil, message):
@@ -241,3 +247,43 @@ def test_splits_that_are_none_are_refused(tmp_path):
     assert build(raw, "--out", tmp_path / "d", "--split-file", tmp_path / "no", command="vindr-cxr").status == 2
     ran = build(write_zhanglab(tmp_path / "z"), "--out", tmp_path / "d", "--split-file", split, command="zhanglab")
     assert ran.status == 2 and "which has none" in ran.error
+
+
+def write_medianomaly(root, names=tuple(f"{i:04}.png" for i in range(6))):
+    """Six healthy training images, others for testing, and one that no list names."""
+    (root / "images").mkdir(parents=True)
+    for i, name in enumerate((*names, "test-0.png", "test-1.jpg", "unlisted.png")):
+        Image.fromarray(smooth((30, 34), i).astype(np.uint8)).save(root / "images" / name)
+    content = {"train": {"0": list(names)}, "test": {"0": ["test-0.png"], "1": ["test-1.jpg"]}}
+    (root / "data.json").write_text(json.dumps(content))
+    return root
+
+
+def test_medianomaly(tmp_path):
+    raw, out = write_medianomaly(tmp_path / "raw"), tmp_path / "data"
+    assert build(raw, "--out", out, "--shape", "24,24", *QUICK, command="medianomaly").status == 0
+    assert check(out) == []
+    with DataSet.open(out) as data:
+        assert data.healthy_ids == tuple(f"images/{i:04}.png" for i in range(6))
+        assert data.healthy(3).image.min() == -1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "list of images is missing"),
+        ("[]", "train/0"),
+        ('{"train": {"0": 3}}', "train/0"),
+        ('{"train": {"0": []}}', "at least one image"),
+        ('{"train": {"0": ["0000.png", "../secret.png"]}}', "in 'images' only"),
+        ('{"train": {"0": ["..", "0000.png"]}}', "in 'images' only"),
+        ('{"train": {"0": ["/etc/passwd"]}}', "in 'images' only"),
+        ('{"train": {"0": ["0000.png", "none.png"]}}', "none.png: this image of data.json is missing"),
+    ],
+)
+def test_lists_that_lead_nowhere_or_out_are_refused(tmp_path, content, message):
+    raw = write_medianomaly(tmp_path / "raw")
+    (tmp_path / "raw" / "secret.png").write_bytes(b"x")
+    (raw / "data.json").unlink() if content is None else (raw / "data.json").write_text(content)
+    ran = build(raw, "--out", tmp_path / "data", *QUICK, command="medianomaly")
+    assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()

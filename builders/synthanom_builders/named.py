@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NAMES = {
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
+    "medianomaly": "Healthy training images of a set of MedIAnomaly: RAW/images, RAW/data.json.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
 }

@@ -124,6 +124,8 @@ def _stems(names: Iterable[str]) -> list[str]:
 
 
 def _case(raw: Path, place: Path, name: str) -> Case:
+    if Path(name).name != name:  # a table is data: it may not lead out of the folder
+        raise SynthanomError(f"{place}: image_id must be the name of a file there, got {name!r}; correct the table")
     file = next((place / f"{name}{ending}" for ending in ENDINGS if (place / f"{name}{ending}").is_file()), None)
     if file is None:
         raise SynthanomError(f"{place / name}{ENDINGS[0]}: this radiograph is missing; complete the download")
