@@ -32,6 +32,8 @@ ORDER = [
     "shards",
     "fold_donors",
     "replaying",
+    "leaks",
+    "description",
     "metrics",
     "pictures",
     "networks",

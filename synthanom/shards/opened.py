@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED
 from synthanom.sample import Sample
@@ -114,6 +115,18 @@ class AnomalyShard:
             recipe=self.recipe(row),
         )
 
+    def marks(self, row: int) -> tuple[ImageArray, MaskArray]:
+        """Labels and region of a row's boxes, one after the other.
+
+        Raises
+        ------
+        SynthanomError
+            If the row is damaged.
+        """
+        first, last = self._rows[row : row + 2].tolist()
+        start, stop = (self._values[[first, last]] // self._kind.channels).tolist()  # in voxels
+        return _guarded(self.path, f"row {row}", lambda: self._marks(start, stop))
+
     def _whole(self, name: str) -> npt.NDArray[Any]:
         values: npt.NDArray[Any] = _guarded(self.path, f"column {name}", lambda: self._columns[name][()])
         return values
@@ -124,9 +137,7 @@ class AnomalyShard:
         ends = self._values[first : last + 1] // self._kind.channels  # in voxels
         start, stop = int(ends[0]), int(ends[-1])
         values = self._columns["values"][start * self._kind.channels : stop * self._kind.channels]
-        labels = self._columns["labels"][start:stop]
-        packed = self._columns["region"][start // 8 : packed_length(stop)]
-        region = np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)
+        labels, region = self._marks(start, stop)
         boxes = []
         for k, (a, b) in enumerate(pairwise((ends - start).tolist()), first):
             size = tuple(self._size[k].tolist())
@@ -139,6 +150,11 @@ class AnomalyShard:
                 )
             )
         return tuple(boxes)
+
+    def _marks(self, start: int, stop: int) -> tuple[ImageArray, MaskArray]:
+        packed = self._columns["region"][start // 8 : packed_length(stop)]
+        region = np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)
+        return self._columns["labels"][start:stop], region
 
     def _check(self, healthy_count: int) -> None:
         """Raise unless the offsets fit the columns and every box lies in the image."""

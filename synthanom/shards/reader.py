@@ -166,6 +166,15 @@ class DataSet:
         """
         return self._shards().anomaly_rows(task)
 
+    def made_from(self, task: str) -> npt.NDArray[np.int64]:
+        """Healthy row of every row of `task`, in order; no picture is read.
+
+        Raises
+        ------
+        SynthanomError
+        """
+        return self._keys(task)[0]
+
     def rows_of(self, task: str, healthy_index: int) -> list[int]:
         """Rows of `task` made from healthy row `healthy_index`, ordered by variant; no picture is read.
 
@@ -196,6 +205,22 @@ class DataSet:
         """
         shard, inside = self._shards().anomaly_place(task, row)
         return shard.recipe(inside)
+
+    def marks(self, task: str, row: int) -> tuple[ImageArray, MaskArray]:
+        """Labels and region of an anomaly row, its boxes' voxels one after the other; no image is read.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), float32
+        region : ndarray of shape (n,), bool
+
+        Raises
+        ------
+        SynthanomError
+            If there is no such row or it is damaged.
+        """
+        shard, inside = self._shards().anomaly_place(task, row)
+        return shard.marks(inside)
 
     def anomaly(self, task: str, row: int) -> AnomalyPicture:
         """The picture of an anomaly row: the healthy image with the stored boxes pasted in.
