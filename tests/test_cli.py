@@ -70,7 +70,7 @@ def test_help_is_light_and_lists_what_there_is():
         "except SystemExit as leave:\n    heavy = {'torch', 'numpy', 'h5py', 'matplotlib', 'scipy', 'nibabel'}\n"
         "    print(leave.code, sorted(heavy & set(sys.modules)))"
     )
-    for command in ("", "predict"):
+    for command in ("", "predict", "describe"):
         words = [w for w in (command, "--help") if w]
         out = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
         assert out.stdout.splitlines()[-1] == "0 []", out.stdout + out.stderr
@@ -258,7 +258,7 @@ def test_predict_and_evaluate_refuse(run, tmp_path):
 
 def test_describe(run, dataset, tmp_path):
     status, out, _ = run("describe", dataset)
-    lines = dict(line.split("  ", 1) for line in out.splitlines())
+    lines = dict(line.split("  ", 1) for line in out.split("\n\n")[0].splitlines())
     assert status == 0 and lines["images"].strip() == "4 healthy, 4 subjects"
     assert lines["shape"].strip() == "24 x 28, 1 channel" and lines["task sink"].strip() == "8 rows"
     refused(run("describe", tmp_path), "dataset.json")

@@ -1,5 +1,6 @@
 """The command `synthanom`. Heavy imports wait inside the commands."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +11,8 @@ from synthanom import exits
 from synthanom.errors import SynthanomError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from synthanom.evaluation import Evaluation
 
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
@@ -189,14 +192,49 @@ def evaluate(
 
 
 @app.command()
-def describe(data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)]) -> None:
-    """Say what a data set holds."""
-    from synthanom.cli.describing import describe as lines_of
+def describe(
+    data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
+    strict: Annotated[bool, typer.Option("--strict", help="Leaks are an error: status 2.")] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Data set to test on, which must share nothing; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="PNG to write: histograms.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Read no pixels: images are not compared.")] = False,
+) -> None:
+    """Say what a data set holds, and what leaks between its folds or into a data set to test on."""
+    from synthanom.cli.charting import describe_picture
+    from synthanom.cli.describing import print_description
+    from synthanom.cli.saving import check_picture, save_picture
+    from synthanom.description import describe as description_of
 
-    lines = lines_of(data)
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
-        typer.echo(f"{name:<{width}}  {value}")
+    if quick and (strict or pictures is not None):
+        raise SynthanomError("--quick reads no pixels, which --strict and --pictures need; leave --quick out")
+    if pictures is not None:
+        check_picture(pictures, data)
+    found = description_of(data, against or (), quick=quick, track=_tracked)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+    else:
+        print_description(found)
+    if pictures is not None:
+        save_picture(pictures, describe_picture(found))
+        if not as_json:
+            typer.echo(f"{pictures}: {pictures.stat().st_size // 1000} kB")
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    for leak in found.leaks:
+        typer.echo(f"{'error' if strict else 'warning'}: {leak}", err=True)
+    if strict and found.leaks:
+        raise typer.Exit(exits.REFUSED)
+
+
+def _tracked(title: str, rows: "Sequence[int]") -> "Iterable[int]":
+    """Pass rows through, with a bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rows, title, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _progress(done: int, total: int) -> None:

@@ -44,7 +44,11 @@ class Intensities:
         low, high = self.quantiles(SHOWN).tolist()
         edges = np.linspace(low, high if high > low else low + 1, BARS + 1)
         values, below = self._cumulated()
-        return edges, np.diff(np.rint(np.interp(edges, values, below)).astype(np.int64))
+        upto = np.interp(edges, values, below)
+        upto[0] = min(
+            upto[0], SHOWN[0] * self.total
+        )  # where many voxels share the lowest value they are in the first bar
+        return edges, np.diff(np.rint(upto).astype(np.int64))
 
     def to_dict(self) -> dict[str, Any]:
         """Range, quantiles and histogram as JSON."""

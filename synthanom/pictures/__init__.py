@@ -1,6 +1,7 @@
-"""Arrays to PNG panels. No display is needed."""
+"""Arrays to PNG panels and charts. No display is needed."""
 
+from synthanom.pictures.charts import Chart, Series, charts_picture
 from synthanom.pictures.panel import Example, panel
 from synthanom.pictures.png import is_our_picture
 
-__all__ = ["Example", "is_our_picture", "panel"]
+__all__ = ["Example", "is_our_picture", "panel", "Chart", "Series", "charts_picture"]
