@@ -72,14 +72,16 @@ def write(folder: Path, plan: Plan) -> Path:
 
 
 def anomaly(plan: Plan, task: str, number: int, healthy: int) -> AnomalyRow:
-    """A block of 4 x 5 [x 5] voxels for the first task, one voxel longer for the next; a third of it labelled 0.95."""
+    """A region of 4 x 5 [x 5] voxels for the first task, a row more for the next; one row is labelled 0.95."""
     before = plan.samples[healthy].image
     region = np.zeros(before.shape[1:], bool)
     region[(slice(2, 6 + number), *(slice(3, 8),) * (region.ndim - 1))] = True
     label = np.where(region, np.float32(0.05), np.float32(0))
     label[3] = np.where(region[3], np.float32(0.95), label[3])
+    changed = region.copy()
+    changed[6 + number, 3] = True  # beside the region: the boxes hold voxels of neither region nor label
     donor = plan.donors.get((task, healthy))
     recipe = canonical_json({"format": 1, "anomalies": [{"task": task, "donor": donor}]})
     return AnomalyRow.from_arrays(
-        healthy, 0, before=before, after=before + region.astype(np.float32), label=label, region=region, recipe=recipe
+        healthy, 0, before=before, after=before + changed.astype(np.float32), label=label, region=region, recipe=recipe
     )

@@ -105,6 +105,7 @@ def test_train_against_test(tmp_path):
     rows = [
         sample("new", picture(20), subject="p-1"),  # a subject
         sample("case-2", picture(21), subject="q"),  # an id
+        sample("case-5", picture(23), subject="p-5"),  # both: said once
         sample("copy", picture(3), subject="r"),
         sample("flipped", picture(4)[:, ::-1], subject="s"),
         sample("fine", picture(22), subject="t"),
@@ -112,6 +113,7 @@ def test_train_against_test(tmp_path):
     test = write(tmp_path / "test", spread(rows))
     assert named(describe(train, [test])) == [
         ("subject-in-both", "p-1", "p-1"),
+        ("subject-in-both", "p-5", "p-5"),
         ("id-in-both", "case-2", "case-2"),
         ("identical-images", "case-3", "copy"),
         ("near-identical-images", "case-4", "flipped"),
@@ -119,7 +121,7 @@ def test_train_against_test(tmp_path):
     assert [k for k in kinds(describe(train, [test], quick=True)) if "images" in k] == []
     second = write(tmp_path / "fine", spread(apart(2, first=30)))
     found = describe(train, [second, test])
-    assert len(found.leaks) == 4 and found.against == (second, test)
+    assert len(found.leaks) == 5 and found.against == (second, test)
 
 
 def test_other_sizes_are_compared_other_channels_are_not(tmp_path):
@@ -156,7 +158,7 @@ def test_donors_that_serve_another_fold(tmp_path):
     rows = apart(4)  # folds 0, 1, 0, 1
     donors = {
         ("intra_blend", 0): donor("case-2", where="own"),
-        ("intra_blend", 1): donor("case-2", where="own"),  # fold 1 borrows from fold 0
+        ("intra_blend", 1): donor("case-0", where="own"),  # fold 1 borrows from fold 0
         ("inter_blend", 0): donor("shared"),
         ("inter_blend", 3): donor("shared"),  # both folds
         ("inter_blend", 1): donor("dealt"),  # dealt to fold 0
@@ -166,7 +168,7 @@ def test_donors_that_serve_another_fold(tmp_path):
     found = describe(write(tmp_path / "d", plan))
     assert sorted(named(found)) == sorted(
         ("donor-in-two-folds", *ends)
-        for ends in (("p-3", "p-3"), ("case-2", "case-2"), ("shared", "shared"), ("dealt", "dealt"), ("twin", "case-1"))
+        for ends in (("p-3", "p-3"), ("case-0", "case-0"), ("shared", "shared"), ("dealt", "dealt"), ("twin", "case-1"))
     )
     textures = {("inter_blend", i): donor("texture-1", where="textures") for i in range(4)}
     from synthanom.textures import SET_NAME
@@ -269,6 +271,8 @@ def test_the_hash_sees_the_foreground_only_and_flat_channels_alike():
     assert np.array_equal(perceptual_hash(inside, mask), hash_of(image))
     flat = np.full((1, 20, 20), 0.1, np.float32)
     assert not hash_of(flat).any() and not hash_of(1000 * flat).any()
+    rounded = np.nextafter(1000 * flat, np.float32(np.inf), where=picture(0, shape=(20, 20)) > 0, out=1000 * flat)
+    assert (rounded != rounded[0, 0, 0]).any() and not hash_of(rounded).any()
 
 
 def test_the_hash_is_the_sign_of_cosines_of_averages():

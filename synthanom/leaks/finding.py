@@ -9,7 +9,7 @@ KINDS = {  # stored name -> sentence
     "subject-in-both": "one subject in both data sets: {first} and {second}",
     "id-in-both": "one image id in both data sets: {first} and {second}",
     "identical-images": "identical images: {first} and {second}",
-    "near-identical-images": "nearly identical images ({distance:.1%} of the hash differ): {first} and {second}",
+    "near-identical-images": "nearly identical images ({distance:.1f} % of the hash differ): {first} and {second}",
     "donor-in-test": "a donor is in the data set to test on: {first} and {second}",
     "donor-in-two-folds": "a donor serves two folds: {first} and {second}",
 }
@@ -66,7 +66,8 @@ class Leak:
     distance: float | None = None
 
     def __str__(self) -> str:
-        return KINDS[self.kind].format(first=self.first, second=self.second, distance=self.distance)
+        percent = 100 * (self.distance or 0.0)
+        return KINDS[self.kind].format(first=self.first, second=self.second, distance=percent)
 
     def to_dict(self) -> dict[str, Any]:
         """The leak as JSON."""

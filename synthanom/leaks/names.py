@@ -50,8 +50,11 @@ def names_in_both(places: Sequence[Place], others: Sequence[Place]) -> Iterator[
 
 
 def _by_name(places: Sequence[Place], field: str) -> dict[str, Place]:
-    """The first place of every name."""
-    return {spelling(str(getattr(place, field))): place for place in reversed(places)}
+    """The first place of every name, in the order of the rows."""
+    found: dict[str, Place] = {}
+    for place in places:
+        found.setdefault(spelling(str(getattr(place, field))), place)
+    return found
 
 
 def _fold_entries(folder: Path) -> list[tuple[str, int]]:

@@ -94,6 +94,8 @@ def _draw(axis: Any, chart: Chart) -> None:
             axis.stairs(series.counts, series.edges, color=colour, linewidth=1.6, label=series.name)
     if chart.columns is not None:
         axis.set_xticks(range(len(chart.columns)), chart.columns)
+        beside = max(0.6, 2 - len(chart.columns) / 2)  # one or two columns do not become walls
+        axis.set_xlim(-beside, len(chart.columns) - 1 + beside)
     if chart.logarithmic:
         axis.set_xscale("log")
     axis.set_ylim(bottom=0)
