@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu dialects
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -55,6 +55,11 @@ bench-gpu: $(READY)
 # scikit-learn is left out where 200 million pixels would not fit in memory
 bench-metrics: $(READY)
 	$(BIN)/python benchmarks/metrics.py --write
+
+# needs the dialect folders, which are not part of the project: make dialects DIALECTS=../shared/data
+DIALECTS ?= ../shared/data
+dialects: $(READY)
+	$(BIN)/python benchmarks/dialects.py $(DIALECTS)/dicom_dialects $(DIALECTS)/nifti_dialects --write
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage

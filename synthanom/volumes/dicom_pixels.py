@@ -1,5 +1,6 @@
 """Decoding the grey values of a DICOM file: codecs, rescaling, inversion, window."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from synthanom.errors import MissingExtra, SynthanomError
 from synthanom.volumes.dicom_headers import numbers
 from synthanom.volumes.volume import check_size, unreadable
 
+BLOCK = 1 << 18  # pixels that are rescaled at a time
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
@@ -58,19 +60,19 @@ def decode(dataset: Any, path: Path, *, window: bool) -> npt.NDArray[np.float32]
     shape = check_pixels(dataset, path)
     try:
         _complete(dataset)
-        stored = np.asarray(dataset.pixel_array).reshape(shape)
-        grey = _to_modality_units(stored, dataset)
+        stored = np.asarray(dataset.pixel_array).reshape(-1)
         low, high = _to_modality_units(_stored_range(dataset, stored), dataset)
+        mirrored = dataset.PhotometricInterpretation == "MONOCHROME1"
+        limits = _window(dataset) if window else None
+        grey = np.empty(math.prod(shape), np.float32)
+        for start in range(0, grey.size, BLOCK):  # float64 of a whole picture would be most of the memory
+            part = _to_modality_units(stored[start : start + BLOCK], dataset)
+            part = part if limits is None else part.clip(*limits)
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused by name later
+                grey[start : start + BLOCK] = (low + high) - part if mirrored else part
     except Exception as error:  # a dozen kinds, from pydicom and from each of its decoders
         raise unreadable(path, error, what="its pixels cannot be decoded") from error
-    centre, width = _window(dataset) if window else ((), ())
-    if centre and width and width[0] >= 1:
-        middle, half = centre[0] - 0.5, (width[0] - 1) / 2  # PS3.3 C.11.2.1.2.1
-        grey = grey.clip(middle - half, middle + half)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        grey = (low + high) - grey
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused by name later
-        return grey.astype(np.float32)
+    return grey.reshape(shape)
 
 
 def _complete(dataset: Any) -> None:
@@ -99,15 +101,19 @@ def _element(keyword: str, value: Any) -> Any:
     return DataElement(tag, dictionary_VR(tag), value)
 
 
-def _window(dataset: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The first window centre and width, () where either is missing."""
+def _window(dataset: Any) -> tuple[float, float] | None:
+    """Lowest and highest value of the first window in the header, None where its centre or width is missing."""
     found = []
     for keyword in ("WindowCenter", "WindowWidth"):
         value = dataset.get(keyword)
         several = value is not None and not isinstance(value, str | bytes | float | int)
         values = numbers(dataset, keyword, len(value) if several else 1) if value else ()
         found.append(values[:1])
-    return found[0], found[1]
+    centre, width = found
+    if not (centre and width) or width[0] < 1:
+        return None
+    middle, half = centre[0] - 0.5, (width[0] - 1) / 2  # PS3.3 C.11.2.1.2.1
+    return middle - half, middle + half
 
 
 def _to_modality_units(stored: npt.NDArray[Any], dataset: Any) -> npt.NDArray[np.float64]:
