@@ -24,11 +24,17 @@ import pydicom
 import second_opinion
 import SimpleITK
 from guarded import guarded, peak_memory
+from pydicom.pixels import get_decoder, pixel_array
 
 from synthanom.errors import SynthanomError
-from synthanom.volumes import Source, Volume, discover, read
+from synthanom.volumes import Reading, Source, Volume, discover, read
 
 PAGE = Path(__file__).parents[1] / "docs" / "dialects.md"
+WAYS_OUT = {
+    "--volume": Reading(volume=0),
+    "--grey": Reading(grey=True),
+    "--allow-gaps": Reading(allow_gaps=True),
+}
 SECONDS = 60.0
 TIMES_PIXELS = 4  # memory for reading, in multiples of the declared pixels as float32
 ALLOWANCE = 32 << 20  # bytes, for code and tables that are loaded on first use
@@ -75,7 +81,7 @@ def main() -> int:
         outcomes = files_of(folder)
         several = series_of(folder) if folder.name.startswith("dicom") else []
         for outcome in (*outcomes, *several):
-            if outcome.outcome == "fault" or outcome.verified.startswith("DIFFERS"):
+            if outcome.outcome == "fault" or "DIFFERS" in outcome.verified:
                 faults += 1
                 print(f"FAULT {outcome.name}: {outcome.words} {outcome.verified}")
         print(f"{folder.name}: {counted(outcomes)}; series: {counted(several)}")
@@ -122,21 +128,40 @@ def _guarded(folder: Path, name: str, what: str, job: Any, declared: int | None)
     if run.fault:
         return Outcome(name=name, what=what, outcome="fault", words=run.fault)
     kind, words, verified, peak, pixels = run.value
-    words = " ".join(words.replace(f"{folder / name}: ", "").replace(f"{folder}/", "").split())
+    words, verified = (_relative(text, folder, name) for text in (words, verified))
     limit = TIMES_PIXELS * max(pixels, declared or 0) + ALLOWANCE
     if peak > limit:
         return Outcome(name=name, what=what, outcome="fault", words=f"took {peak >> 20} MiB, at most {limit >> 20}")
     return Outcome(name=name, what=what, outcome=kind, words=words, verified=verified)
 
 
-def _tried(source: Path | Source) -> tuple[Volume | None, str, int]:
+def _relative(text: str, folder: Path, name: str) -> str:
+    return " ".join(text.replace(f"{folder / name}: ", "").replace(f"{folder}/", "").split())
+
+
+def _judged(source: Path | Source, judge: Any) -> tuple[str, str, str, int, int]:
+    """Outcome, words, verdict, memory and size of the pixels; where a refusal names an option, that is tried too."""
+    volume, words, peak = _tried(source, Reading())
+    if volume is not None:
+        return "read", _volume_words(volume), judge(volume, Reading()), peak, volume.image.nbytes
+    option = next((name for name in WAYS_OUT if f"{name} " in f"{words} " or f"{name}," in words), None)
+    if option is None:
+        return "refused", words, "", peak, 0
+    volume, again, more = _tried(source, WAYS_OUT[option])
+    if volume is None:
+        return "refused", words, f"{option} too: {again}", max(peak, more), 0
+    answer = f"with {option}: {_volume_words(volume)}, {judge(volume, WAYS_OUT[option])}"
+    return "refused", words, answer, max(peak, more), volume.image.nbytes
+
+
+def _tried(source: Path | Source, reading: Reading) -> tuple[Volume | None, str, int]:
     """The volume or the refusal, and the memory that it took."""
     words = ""
 
     def call() -> Volume | None:
         nonlocal words
         try:
-            return read(source)
+            return read(source, reading) if reading != Reading() else read(source)
         except SynthanomError as error:
             words = str(error)
             return None
@@ -146,57 +171,101 @@ def _tried(source: Path | Source) -> tuple[Volume | None, str, int]:
 
 
 def _dicom(path: Path) -> tuple[str, str, str, int, int]:
-    volume, words, peak = _tried(path)
-    if volume is None:
-        return "refused", words, "", peak, 0
-    return "read", _volume_words(volume), _dicom_verdict(path, volume), peak, volume.image.nbytes
+    return _judged(path, lambda volume, reading: _dicom_verdict(path, volume))
 
 
 def _dicom_verdict(path: Path, volume: Volume) -> str:
-    header = pydicom.dcmread(path, force=True, stop_before_pixels=False)
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    lossy = str(syntax) in LOSSY_SYNTAXES
+    header = pydicom.dcmread(path, force=True)
+    colours = str(header.get("PhotometricInterpretation"))
+    lossy = str(header.file_meta.get("TransferSyntaxUID")) in LOSSY_SYNTAXES or colours.startswith(("YBR", "PALETTE"))
     try:
         other, name = second_opinion.dicom_picture(path), ITK
     except second_opinion.NoOpinion as error:
         if "FloatPixelData" not in header:
-            return f"no second opinion: SimpleITK says {str(error)[-60:]}"
+            return _other_decoder(header) or f"no second opinion: SimpleITK says {str(error)[-60:]}"
         other, name = second_opinion.raw_floats(path, volume.image.shape[1:]), "its bytes"
     ours = volume.image[0]
-    if other.size != ours.size:
-        return f"DIFFERS: {other.shape} by {name}"
-    other = other.reshape(ours.shape)
+    if colours == "PALETTE COLOR" and ours.max() > 255:
+        other = other * np.float32(257)  # SimpleITK gives 8 of 16 bits
     if volume.kind == "volume":  # frames are sorted by position, which SimpleITK does not do within a file
-        ours, other = _sorted_frames(ours), _sorted_frames(other)
-    return verdict(ours, other, name, lossy)
+        return _among(ours, other)
+    tables = header.get("VOILUTSequence") or []
+    if tables and tables[0].get("LUTDescriptor") and not header.get("WindowCenter"):
+        descriptor = [int(v) for v in tables[0].LUTDescriptor]
+        data = tables[0].LUTData
+        table = np.frombuffer(data, "<u2") if isinstance(data, bytes) else np.array(data)
+        other = second_opinion.through_table(other, descriptor, table)
+    answer = verdict(ours, other.reshape(ours.shape) if other.size == ours.size else other, name, lossy)
+    return _explained(path, header, ours, answer) if answer.startswith("DIFFERS") else answer
 
 
-def _sorted_frames(array: np.ndarray) -> np.ndarray:
-    return array[np.argsort([hashlib.sha256(frame.tobytes()).digest() for frame in array])]
+def _explained(path: Path, header: Any, ours: np.ndarray, answer: str) -> str:
+    """A difference that is known to be the other library's, put in words; else as it is."""
+    if str(header.get("PhotometricInterpretation")) != "RGB":
+        return answer
+    if b"JFIF" in header.PixelData[:256]:
+        ybr = verdict(ours, second_opinion.from_ybr(path).reshape(ours.shape), ITK, True)
+        return f"{ybr}, which trusts the header's RGB where the stream's JFIF means YBR"
+    if header.file_meta.TransferSyntaxUID.name == "RLE Lossless" and header.BitsAllocated == 16:
+        return f"{_other_decoder(header) or answer}; {ITK} mixes up the bytes of 16-bit RLE colour"
+    return answer
+
+
+def _other_decoder(header: Any) -> str:
+    """Whether another of pydicom's decoders gives the same stored pixels; empty where there is none."""
+    names = header.file_meta.TransferSyntaxUID.is_compressed and get_decoder(header.file_meta.TransferSyntaxUID)
+    for name in names.available_plugins[1:] if names else ():
+        try:
+            other = pixel_array(header, decoding_plugin=name)
+        except Exception:
+            continue
+        first = names.available_plugins[0]
+        if np.array_equal(pixel_array(header, decoding_plugin=first), other):
+            return f"same stored pixels by {name} and {first}"
+        return f"DIFFERS: {name} and {first} decode different pixels"
+    return ""
+
+
+def _among(ours: np.ndarray, other: np.ndarray) -> str:
+    """Whether each of our slices is one of the other library's, and each only once."""
+    theirs = {_digest(slice_) for slice_ in other}
+    found = {_digest(slice_) for slice_ in ours} & theirs
+    if len(found) < len({_digest(slice_) for slice_ in ours}):
+        return f"DIFFERS: {len(found)} of {len(ours)} slices by {ITK}"
+    return f"same hash by {ITK}, slice by slice" + (f", {len(ours)} of {len(other)}" if len(ours) < len(other) else "")
 
 
 def _series(source: Source) -> tuple[str, str, str, int, int]:
-    volume, words, peak = _tried(source)
-    if volume is None:
-        return "refused", words, "", peak, 0
-    try:
-        other, affine = second_opinion.dicom_series(source.files)
-    except second_opinion.NoOpinion as error:
-        return "read", _volume_words(volume), f"no second opinion: {error}", peak, volume.image.nbytes
-    answer = verdict(volume.image[0], other, ITK, False)
-    return "read", _volume_words(volume), answer + _placed(volume, affine), peak, volume.image.nbytes
+    def judge(volume: Volume, reading: Reading) -> str:
+        try:
+            other, affine = second_opinion.dicom_series(source.files)
+        except second_opinion.NoOpinion as error:
+            return f"no second opinion: {error}"
+        if reading.allow_gaps:
+            kept = sum(_digest(slice_) in {_digest(theirs) for theirs in other} for slice_ in volume.image[0])
+            return f"{kept} slices by {ITK}, the others interpolated"
+        if reading.volume is not None:
+            return _among(volume.image[0], other)
+        return verdict(volume.image[0], other, ITK, False) + _placed(volume, affine)
+
+    return _judged(source, judge)
 
 
 def _nifti(path: Path) -> tuple[str, str, str, int, int]:
-    volume, words, peak = _tried(path)
-    if volume is None:
-        return "refused", words, "", peak, 0
-    try:
-        other, affine, name = second_opinion.nifti(path)
-    except second_opinion.NoOpinion as error:
-        return "read", _volume_words(volume), f"no second opinion: {error}", peak, volume.image.nbytes
-    answer = verdict(volume.image[0], other.reshape(volume.image.shape[1:]), name, False)
-    return "read", _volume_words(volume), answer + _placed(volume, affine), peak, volume.image.nbytes
+    def judge(volume: Volume, reading: Reading) -> str:
+        try:
+            other, affine, name = second_opinion.nifti(path, reading.volume or 0)
+        except second_opinion.NoOpinion as error:
+            return f"no second opinion: {error}"
+        shaped = other.reshape(volume.image.shape[1:]) if other.size == volume.image[0].size else other
+        answer, place = verdict(volume.image[0], shaped, name, False), _placed(volume, affine)
+        if "elsewhere" in place and not path.name.endswith(".mgz"):
+            sform = second_opinion.plain_nifti(path)[1]
+            by_sform = "same place" in _placed(volume, sform)
+            place = f", placed by the sform; by {name}{place[1:]}" if by_sform else f", DIFFERS{place[1:]}"
+        return answer + place
+
+    return _judged(path, judge)
 
 
 def verdict(ours: np.ndarray, other: np.ndarray, name: str, lossy: bool) -> str:

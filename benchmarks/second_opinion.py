@@ -5,6 +5,7 @@ taken apart with struct; MGH with struct. None of it uses pydicom or nibabel, wh
 """
 
 import gzip
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 NIFTI_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 32: "c8", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8"}
+NIFTI_TYPES |= {128: "V3", 2304: "V4"}  # RGB, RGBA
 MGH_TYPES = {0: "u1", 1: "i4", 3: "f4", 4: "i2"}
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -28,8 +30,8 @@ def dicom_picture(path: Path) -> np.ndarray:
     head = _Header(image)
     array = image_array(image).astype(np.float64)
     if image.GetNumberOfComponentsPerPixel() == 3:
-        array = array @ np.array(LUMA)
-    elif head.number("0028|0100", 16) == 1:
+        return (array @ np.array(LUMA)).astype(np.float32)
+    if head.number("0028|0100", 16) == 1:
         array = (array > 0).astype(np.float64)  # SimpleITK spreads one bit over a byte
     if head.number("0028|0008", 1) == 1:
         if head.text("0028|0004") == "MONOCHROME1":  # SimpleITK has mirrored it; the window is for what is stored
@@ -52,7 +54,22 @@ def dicom_series(files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([name for _, name in sorted(placed)])
     image = reader.Execute()
-    return image_array(image).astype(np.float32), itk_affine(image)
+    array = image_array(image)
+    grey = array @ np.array(LUMA) if image.GetNumberOfComponentsPerPixel() == 3 else array
+    return grey.astype(np.float32), itk_affine(image)
+
+
+def through_table(array: np.ndarray, descriptor: Sequence[int], table: np.ndarray) -> np.ndarray:
+    """Values replaced by the entries of a lookup table, whose ends continue."""
+    return table[np.clip(array.astype(np.int64) - descriptor[1], 0, len(table) - 1)].astype(np.float32)
+
+
+def from_ybr(path: Path) -> np.ndarray:
+    """Luminance of a picture whose three components are luma and chroma although the header says RGB."""
+    luma, blue, red = np.moveaxis(image_array(_itk(path, "GDCMImageIO")).astype(np.float64), -1, 0)
+    blue, red = blue - 128, red - 128
+    colours = np.stack([luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue], axis=-1)
+    return (colours.clip(0, 255) @ np.array(LUMA)).astype(np.float32)
 
 
 def raw_floats(path: Path, shape: Sequence[int]) -> np.ndarray:
@@ -72,13 +89,12 @@ def nifti(path: Path, volume: int = 0) -> tuple[np.ndarray, np.ndarray | None, s
     try:
         image = _itk(path, "NiftiImageIO")
     except NoOpinion:
-        array, affine = _plain_nifti(path)
+        array, affine = plain_nifti(path)
         return _chosen(array, volume), affine, "struct"
     array = image_array(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        vector = array.ndim == 4 and array.shape[-1] == image.GetNumberOfComponentsPerPixel()
-        grey = array[..., :3] @ np.array(LUMA) if array.dtype == np.uint8 and array.any() else array[..., volume]
-        return (grey if vector else array).astype(np.float32), itk_affine(image), "SimpleITK"
+    if image.GetNumberOfComponentsPerPixel() > 1:  # five axes, or colours
+        five = plain_nifti(path)[0].ndim == 5
+        array = array[..., volume] if five else array[..., :3] @ np.array(LUMA)
     return _chosen(array.astype(np.float32), volume), itk_affine(image), "SimpleITK"
 
 
@@ -137,7 +153,7 @@ def _itk(path: Path, reader_name: str) -> Any:
     try:
         return reader.Execute()
     except Exception as error:
-        raise NoOpinion(str(error).strip().splitlines()[-1]) from error
+        raise NoOpinion(re.sub(r"\(0x[0-9a-f]+\)", "", str(error).strip().splitlines()[-1])) from error
 
 
 def _chosen(array: np.ndarray, volume: int) -> np.ndarray:
@@ -147,7 +163,7 @@ def _chosen(array: np.ndarray, volume: int) -> np.ndarray:
     return array.reshape(-1, *array.shape[-3:])[volume] if array.ndim > 3 else array
 
 
-def _plain_nifti(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+def plain_nifti(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Voxels and sform of a NIfTI-1 or NIfTI-2 file, single or pair, from the offsets of its header."""
     head, data = _bytes(path), None
     name = path.name
@@ -171,6 +187,8 @@ def _plain_nifti(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     dtype = np.dtype(order + NIFTI_TYPES[kind])
     raw = head[int(offset) :] if data is None else data
     array = np.frombuffer(raw[: int(np.prod(shape)) * dtype.itemsize], dtype).reshape(shape[::-1])
+    if dtype.kind == "V":
+        array = np.frombuffer(array.tobytes(), np.uint8).reshape(*array.shape, dtype.itemsize)[..., :3] @ np.array(LUMA)
     scaled = array * slope + inter if slope and np.isfinite(slope) else array
     affine = np.vstack([np.reshape(rows, (3, 4)), [0, 0, 0, 1]]) if code > 0 else None
     return scaled.astype(np.float32), affine

@@ -97,7 +97,12 @@ def test_the_script_reads_compares_and_writes_its_part_of_the_page(bench, dicom_
     assert bench.main() == 0
     text = page.read_text()
     assert "4 files: 2 read (2 verified), 2 refused, 0 faults." in text and text.endswith("rest\n")
-    assert text.count("same hash by SimpleITK") == 2 and "got colour (RGB" in text and str(dicom_folder) not in text
+    assert (
+        "read: picture 128 x 128" in text
+        and "with --grey: picture 3 x 3" in text
+        and "got colour (RGB" in text
+        and str(dicom_folder) not in text
+    )
     outcomes = bench.files_of(nifti_folder)
     assert [o.outcome for o in outcomes] == ["read", "read", "refused"]
     assert outcomes[0].verified == "same hash by SimpleITK, same place"

@@ -105,7 +105,7 @@ def mixed_shapes(folder: Path) -> Path:
         (truncated_gzip, ("a.nii.gz", "none of the 1 images")),
         (garbage, ("a.nii", "check or replace")),
         (truncated_dicom, ("a.dcm",)),
-        (four_axes, ("a.nii", "extract")),
+        (four_axes, ("a.nii", "--volume")),
         (with_nan, ("a.nii", "NaN")),
         (constant, ("a.nii", "constant")),
         (small, ("p00.png", "at least 12", "10")),

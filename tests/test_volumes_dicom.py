@@ -1,5 +1,7 @@
 """DICOM: series sorted and placed by their positions, pixel values, broken files refused by name."""
 
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,15 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from synthanom.errors import MissingExtra, SynthanomError
 from synthanom.volumes import discover, read
+from synthanom.volumes.dicom_codecs import check_codec
 
 ROWS, COLUMNS = 5, 7
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -277,6 +282,82 @@ def test_lossless_compression_changes_nothing(name: str) -> None:
     if not get_decoder(image.file_meta.TransferSyntaxUID).is_available:
         pytest.skip("needs a decoder of the extra dicom, which is not installed")
     np.testing.assert_array_equal(read(bundled(name)).image, read(bundled("MR_small.dcm")).image)
+
+
+def test_the_extra_brings_a_decoder_for_every_syntax_in_use() -> None:
+    from importlib.metadata import requires
+
+    from pydicom import uid
+
+    named = "".join(line for line in requires("synthanom") or [] if "extra == 'dicom'" in line)
+    assert all(package in named for package in ("pyjpegls", "pylibjpeg>", "-openjpeg", "-rle"))
+    for package in ("jpeg_ls", "pylibjpeg", "openjpeg", "rle"):
+        pytest.importorskip(package, reason="needs the extra dicom")
+    syntaxes = [uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.RLELossless]
+    syntaxes += [uid.JPEGLSLossless, uid.JPEGLSNearLossless, uid.JPEG2000Lossless, uid.JPEG2000]
+    for syntax in (*syntaxes, uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL):
+        packed = dataset(pixels(0))
+        packed.file_meta.TransferSyntaxUID = syntax
+        check_codec(packed, Path("a.dcm"))
+
+
+def test_decoders_that_fail_are_named_without_their_headings(tmp_path: Path) -> None:
+    broken = pydicom.dcmread(bundled("MR_small_jp2klossless.dcm"))
+    broken.PixelData = encapsulate([b"no stream at all"])
+    with pytest.raises(SynthanomError, match=r"decoded \(RuntimeError: (pylibjpeg|pillow): ") as caught:
+        read(save(tmp_path / "a.dcm", broken))
+    assert "plugins" not in str(caught.value) and "0x" not in str(caught.value)
+
+
+def test_jpeg_that_only_gdcm_decodes_goes_through_simpleitk() -> None:
+    for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
+        volume = read(bundled(name))
+        reader = SimpleITK.ImageFileReader()
+        reader.SetFileName(bundled(name))
+        expected = SimpleITK.GetArrayFromImage(reader.Execute())
+        np.testing.assert_array_equal(volume.image[0], expected.reshape(volume.image.shape[1:]))
+
+
+def test_a_damaged_jpeg_is_an_error_and_ends_no_process(tmp_path: Path) -> None:
+    code = (
+        "import sys; from synthanom.errors import SynthanomError; from synthanom.volumes import Reading, read\n"
+        "for path in sys.argv[1:]:\n"
+        "    try: read(path, Reading(grey=True))\n"
+        "    except SynthanomError: print('refused')\n"
+        "print('done')"
+    )
+    whole = bytearray(Path(bundled("SC_rgb_small_odd_jpeg.dcm")).read_bytes())
+    table = whole.rindex(b"\xff\xc4")  # of Huffman codes: python-gdcm aborts when one is broken
+    files = []
+    for number, at in enumerate(range(table + 2, table + 30)):
+        broken = whole.copy()
+        broken[at] ^= 0x81
+        files.append(tmp_path / f"{number}.dcm")
+        files[-1].write_bytes(broken)
+    command = [sys.executable, "-c", code, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("done\n") and "refused" in done.stdout
+
+
+def test_a_panic_of_a_decoder_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pydicom.pixels.utils
+
+    class PanicException(BaseException):
+        """What Rust raises through Python."""
+
+    def panics(*args: Any, **kwargs: Any) -> None:
+        raise PanicException("index out of bounds")
+
+    monkeypatch.setattr(pydicom.pixels.utils, "pixel_array", panics)
+    with pytest.raises(SynthanomError, match=r"cannot be decoded .*index out of bounds"):
+        read(bundled("MR_small_RLE.dcm"))
+
+
+def test_an_empty_pixel_element_is_no_image(tmp_path: Path) -> None:
+    empty = dataset(pixels(0))
+    empty.PixelData = b""
+    with pytest.raises(SynthanomError, match=r"a\.dcm: holds no pixels \(CT Image Storage\)"):
+        read(save(tmp_path / "a.dcm", empty))
 
 
 def test_a_missing_decoder_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_colour_within_the_tolerance_of_jpeg_is_grey(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path / "near.png").image[0], colours.mean(axis=-1), atol=1e-4)
     colours[3, 4, 1] += 1
     Image.fromarray(colours).save(tmp_path / "far.png")
-    with pytest.raises(SynthanomError, match=r"far\.png: .* differ by up to 3 of 255.*convert it to grey"):
+    with pytest.raises(SynthanomError, match=r"far\.png: .* differ by up to 3 of 255.*turn it into grey with --grey"):
         read(tmp_path / "far.png")
 
 

@@ -9,6 +9,7 @@ from synthanom.arrays import MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.preprocess import align, mask_on_grid
 from synthanom.volumes import Source, Volume, read
+from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Format
 
 
@@ -135,7 +136,7 @@ def image_of(source: Source, raw: Path) -> Image:
     return Image(id=source.id, format=source.format, files=tuple(files))
 
 
-def read_case(raw: Path, case: Case) -> tuple[Volume, MaskArray | None]:
+def read_case(raw: Path, case: Case, reading: Reading = AS_STORED) -> tuple[Volume, MaskArray | None]:
     """Read a case: its contrasts stacked as channels, and its mask on the same grid.
 
     Raises
@@ -145,7 +146,7 @@ def read_case(raw: Path, case: Case) -> tuple[Volume, MaskArray | None]:
     """
     if case.problem:
         raise SynthanomError(f"{case.path}: {case.problem}")
-    volume = align([read(image.source(raw)) for image in case.images])
+    volume = align([read(image.source(raw), reading) for image in case.images])
     return volume, None if case.mask is None else mask_on_grid(volume, case.mask.source(raw))
 
 

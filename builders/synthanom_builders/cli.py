@@ -62,12 +62,18 @@ def folder(
     subjects: Annotated[
         str | None, typer.Option(help="CSV with columns id,subject, or regular expression with a group.")
     ] = None,
+    volume: Annotated[int | None, typer.Option(help="Which volume of 4D files and series, counted from 0.")] = None,
+    allow_gaps: Annotated[
+        bool, typer.Option("--allow-gaps", help="Interpolate missing and unevenly spaced DICOM slices.")
+    ] = False,
+    grey: Annotated[bool, typer.Option("--grey", help="Turn colour into grey (0.299 R + 0.587 G + 0.114 B).")] = False,
     folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> int:
     """Build a data set from the images under a folder."""
     del debug  # taken care of before this is called
+    from synthanom.volumes.reading import Reading
     from synthanom_builders.build import build
     from synthanom_builders.folder import list_cases
     from synthanom_builders.progress import Progress
@@ -97,6 +103,7 @@ def folder(
         subjects=subjects,
         folds=len(chosen) if folds is None else folds,
         donors=donors,
+        reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
     )
     outcome = build(
         raw,

@@ -11,6 +11,7 @@ from synthanom.errors import SynthanomError
 from synthanom.preprocess import Pipeline
 from synthanom.sample import Sample
 from synthanom.tasks import TASKS
+from synthanom.volumes.reading import reading_of
 from synthanom_builders.plan import Plan
 from synthanom_builders.units import make_row, prepare_case
 
@@ -39,13 +40,14 @@ def estimated_bytes(raw: Path, plan: Plan) -> int | None:
 def _samples(raw: Path, plan: Plan) -> list[Sample]:
     """The first few images that can be prepared."""
     pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
+    reading = reading_of(plan.resolved["preprocessing"])
     samples: list[Sample] = []
     for case, problem in zip(plan.cases, plan.problems, strict=True):
         if len(samples) == SAMPLES:
             break
         if not problem:
             try:
-                samples.append(prepare_case(raw, case, pipeline)[0])
+                samples.append(prepare_case(raw, case, pipeline, reading)[0])
             except (SynthanomError, OSError):
                 continue  # the build itself will list it
     return samples

@@ -12,6 +12,7 @@ from synthanom.folds import deal
 from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import read_manifest
 from synthanom.shards import DataSet, fingerprint, unit_rows
+from synthanom.volumes.reading import AS_STORED
 from synthanom_builders import plan as plans
 from synthanom_builders.folder import RULES, Listing
 from synthanom_builders.plan import WAY_OUT, Plan, difference, read_plan
@@ -36,6 +37,8 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
     check_folds(folds, usable, settings.folds)
     donors = _external_donors(settings, found) if settings.donors else _textures(found)
     pipeline = found.pipeline.to_dict()
+    if settings.reading != AS_STORED:
+        pipeline["reading"] = settings.reading.to_dict()
     if listing.contrasts:
         pipeline["channels"] = {"pattern": settings.channels, "contrasts": list(listing.contrasts)}
     if settings.foreground not in RULES:

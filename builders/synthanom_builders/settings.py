@@ -14,6 +14,7 @@ from synthanom.preprocess.pipeline import Normalise
 from synthanom.recipe import SynthesisOptions
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
+from synthanom.volumes.reading import AS_STORED, Reading
 
 NORMALISATIONS: tuple[Normalise, ...] = ("auto", "zscore", "minus-one-one", "none")
 
@@ -47,6 +48,8 @@ class BuildSettings:
         Name of a data set whose files and steps are known; None for `folder`.
     split : Path or None
         File that names the images to take, for data sets that have such.
+    reading : Reading
+        What is read beyond grey, complete images.
     """
 
     variants: int = 10
@@ -64,6 +67,7 @@ class BuildSettings:
     donors: Path | None = None
     dataset: str | None = None
     split: Path | None = None
+    reading: Reading = AS_STORED
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -92,6 +96,7 @@ class BuildSettings:
             "folds": self.folds,
             **({} if self.dataset is None else {"dataset": self.dataset}),
             **({} if self.split is None else {"split": hashlib.sha256(self.split.read_bytes()).hexdigest()}),
+            **({"reading": self.reading.to_dict()} if self.reading != AS_STORED else {}),
         }
 
 

@@ -62,7 +62,7 @@ class Survey:
 def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
     """Read a case and say what it is; nothing of it is kept."""
     try:
-        volume, mask = read_case(raw, case)
+        volume, mask = read_case(raw, case, settings.reading)
         if min(volume.image.shape[1:]) >= MIN_SIDE:
             Pipeline(()).prepare(volume, mask)  # no step at all: it refuses NaN and constant images
         shape, spacing = grid_of(volume, settings.spacing)

@@ -19,6 +19,7 @@ from synthanom.streams import stream
 from synthanom.synthesis import synthesise
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
+from synthanom.volumes.reading import Reading, reading_of
 from synthanom_builders.cases import Case, read_case
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.records import (
@@ -67,6 +68,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     """
     plan = _plan(place.out, place.plan)
     pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
+    reading = reading_of(plan.resolved["preprocessing"])
     first = number * plan.unit_rows
     rows, offsets, cases, skipped = [], [], [], []
     for index in range(first, min(first + plan.unit_rows, len(plan.cases))):
@@ -75,7 +77,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
             skipped.append(Skipped(id=case.id, path=case.path, stage="read", variant=None, reason=problem))
             continue
         try:
-            sample, offset = prepare_case(place.raw, case, pipeline)
+            sample, offset = prepare_case(place.raw, case, pipeline, reading)
         except (SynthanomError, OSError) as error:
             reason = relative(error, place.raw)
             skipped.append(Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=reason))
@@ -87,7 +89,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
 
 
-def prepare_case(raw: Path, case: Case, pipeline: Pipeline) -> tuple[Sample, tuple[int, ...]]:
+def prepare_case(raw: Path, case: Case, pipeline: Pipeline, reading: Reading) -> tuple[Sample, tuple[int, ...]]:
     """A case as a sample, and where its image begins in the stored grid (voxels).
 
     Raises
@@ -95,7 +97,7 @@ def prepare_case(raw: Path, case: Case, pipeline: Pipeline) -> tuple[Sample, tup
     SynthanomError
         Naming the file; also where the image is not on the scale that the tasks' settings assume.
     """
-    volume, mask = read_case(raw, case)
+    volume, mask = read_case(raw, case, reading)
     prepared = pipeline.prepare(volume, mask)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NormalisationWarning)

@@ -13,6 +13,7 @@ from synthanom.training.checkpoint import ModelCard
 from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.contrasts import Group, Grouped, grouped, shown_contrasts
 from synthanom.volumes.masks import mask_of
+from synthanom.volumes.reading import reading_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +127,7 @@ def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
     """
     if scan.problem:
         raise SynthanomError(f"{scan.path}: {scan.problem}")
-    volume = align([read(source) for source in scan.sources])
+    volume = align([read(source, reading_of(card.preprocessing)) for source in scan.sources])
     channels, dims = volume.image.shape[0], volume.image.ndim - 1
     if channels != card.channels or dims != len(card.shape):
         raise SynthanomError(

@@ -7,27 +7,30 @@ from typing import Any
 import numpy as np
 
 from synthanom.errors import SynthanomError
-from synthanom.volumes.dicom_geometry import Plane, plane_affine, stack
+from synthanom.volumes.dicom_geometry import Plane, at_places, plane_affine, stack
 from synthanom.volumes.dicom_headers import numbers, read_dataset
 from synthanom.volumes.dicom_pixels import check_pixels, decode
+from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Volume, check_size, make_volume, unreadable
 
 
-def read_dicom(files: Sequence[Path], path: Path) -> Volume:
+def read_dicom(files: Sequence[Path], path: Path, reading: Reading = AS_STORED) -> Volume:
     """Read the files of one source; several are the slices of one volume.
 
     Raises
     ------
     SynthanomError, MissingExtra
-        Naming the file: no image, colour, truncated, a codec that is not installed; slices that form no stack;
-        frames whose places are unknown.
+        Naming the file: no image, colour unless asked for as grey, truncated, a codec that is not installed; slices
+        that form no stack; frames whose places are unknown.
     """
     try:
         if len(files) > 1:
-            return _read_series(files, path)
+            return _read_series(files, path, reading)
         dataset = read_dataset(files[0])
-        frames = check_pixels(dataset, files[0])[0]
-        return _read_frames(dataset, files[0], frames) if frames > 1 else _read_single(dataset, files[0])
+        frames = check_pixels(dataset, files[0], grey=reading.grey)[0]
+        if frames > 1:
+            return _read_frames(dataset, files[0], frames, reading)
+        return _read_single(dataset, files[0], reading)
     except SynthanomError:
         raise
     except Exception as error:
@@ -35,58 +38,70 @@ def read_dicom(files: Sequence[Path], path: Path) -> Volume:
         raise unreadable(path, error, what="its header cannot be understood") from error
 
 
-def _read_series(files: Sequence[Path], path: Path) -> Volume:
-    """Slices in files of their own; pixels are decoded one file at a time."""
-    planes: list[Plane] = []
-    pictures = []
-    for file in files:
+def _read_series(files: Sequence[Path], path: Path, reading: Reading) -> Volume:
+    """Slices in files of their own: first all places, then the pixels of one file at a time."""
+    placed = [_slice_plane(file) for file in files]
+    placed.sort(key=lambda entry: entry[0])  # volumes of one place are counted in the order of their instances
+    planes = [plane for _, plane, _ in placed]
+    formed = stack(planes, path, reading)
+    slices = np.empty((0, 0, 0), np.float32)
+    for i, chosen in enumerate(formed.order):
+        file = placed[chosen][2]
         dataset = read_dataset(file)
-        frames, rows, columns = check_pixels(dataset, file)
-        check_size((len(files), frames, rows, columns), 4, path)
-        plane = _plane(file.name, dataset, dataset, dataset)
-        if plane is None:
+        frames, rows, columns = check_pixels(dataset, file, grey=reading.grey)
+        if i == 0:
+            count = len(formed.order) if formed.places is None else len(formed.places)
+            check_size((count, frames, rows, columns), 4, path)
+            slices = np.empty((len(formed.order), rows, columns), np.float32)
+        if (frames, rows, columns) != (1, *slices.shape[1:]):
             raise SynthanomError(
-                f"{file}: a slice of a series must state position, orientation and pixel spacing, this one does not; "
-                "convert the series to NIfTI with a tool that knows the scanner, for example dcm2niix"
-            )
-        planes.append(plane)
-        pictures.append(decode(dataset, file, window=False)[0])
-        if pictures[-1].shape != pictures[0].shape:
-            raise SynthanomError(
-                f"{file}: slices of one stack must have one size, got {pictures[-1].shape} and {pictures[0].shape}; "
+                f"{file}: slices of one stack must have one size, got {(rows, columns)} and {slices.shape[1:]}; "
                 "keep one stack per series"
             )
-    order, affine = stack(planes, path)
-    return make_volume(np.stack([pictures[i] for i in order]), path, kind="volume", affine=affine)
+        slices[i] = decode(dataset, file, window=False, grey=reading.grey)[0]
+    return make_volume(at_places(slices, formed.places), path, kind="volume", affine=formed.affine)
 
 
-def _read_single(dataset: Any, path: Path) -> Volume:
+def _slice_plane(file: Path) -> tuple[tuple[int, str], Plane, Path]:
+    """What orders the slices of one place, and the place."""
+    dataset = read_dataset(file, pixels=False)
+    plane = _plane(file.name, dataset, dataset, dataset)
+    if plane is None:
+        raise SynthanomError(
+            f"{file}: a slice of a series must state position, orientation and pixel spacing, this one does not; "
+            "convert the series to NIfTI with a tool that knows the scanner, for example dcm2niix"
+        )
+    instance = numbers(dataset, "InstanceNumber", 1)
+    return (int(instance[0]) if instance else 0, file.name), plane, file
+
+
+def _read_single(dataset: Any, path: Path, reading: Reading) -> Volume:
     """One frame: a picture, with its place in the patient where the header states it."""
-    array = decode(dataset, path, window=True)[0]
+    array = decode(dataset, path, window=True, grey=reading.grey)[0]
     plane = _plane(path.name, dataset, dataset, dataset)
     spacing = _pixel_spacing(dataset) or None
     affine = None if plane is None else plane_affine(plane)
     return make_volume(array, path, kind="picture", affine=affine, spacing=spacing)
 
 
-def _read_frames(dataset: Any, path: Path, frames: int) -> Volume:
+def _read_frames(dataset: Any, path: Path, frames: int, reading: Reading) -> Volume:
     """The frames of one enhanced file, where its functional groups say where each lies."""
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
     planes = [_frame_plane(f"frame {i + 1}", group, shared) for i, group in enumerate(groups)]
     known = [plane for plane in planes if plane is not None]
-    if len(known) != frames:
+    if len(known) != frames or len(planes) != frames:
         raise SynthanomError(
             f"{path}: frames of a volume must each state position, orientation and pixel spacing, "
             f"{len(known)} of {frames} do; export the frames that are meant as single pictures (a film is no volume)"
         )
-    if any("PixelValueTransformationSequence" in group for group in groups) and not _one_scale(groups):
-        raise SynthanomError(
-            f"{path}: all frames must be rescaled alike, these are not; convert the file to NIfTI first"
-        )
-    order, affine = stack(known, path)
-    array = decode(_with_scale(dataset, groups), path, window=False)
-    return make_volume(array[order], path, kind="volume", affine=affine)
+    formed = stack(known, path, reading)
+    scales = [_transform(group) for group in groups]
+    array = decode(dataset, path, window=False, grey=reading.grey, scales=scales if any(scales) else None)
+    chosen = array[list(formed.order)]
+    if formed.places is not None:
+        check_size((len(formed.places), *array.shape[1:]), 4, path)
+    return make_volume(at_places(chosen, formed.places), path, kind="volume", affine=formed.affine)
 
 
 def _frame_plane(name: str, group: Any, shared: Any) -> Plane | None:
@@ -115,20 +130,9 @@ def _pixel_spacing(dataset: Any) -> tuple[float, ...]:
     return spacing if spacing and min(spacing) > 0 else ()
 
 
-def _transform(group: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _transform(group: Any) -> tuple[float, float] | None:
+    """Slope and intercept of one frame, where its own functional group states them."""
     found = group.get("PixelValueTransformationSequence")
-    if not found:
-        return (), ()
-    return numbers(found[0], "RescaleSlope", 1), numbers(found[0], "RescaleIntercept", 1)
-
-
-def _one_scale(groups: Sequence[Any]) -> bool:
-    return len({_transform(group) for group in groups}) == 1
-
-
-def _with_scale(dataset: Any, groups: Sequence[Any]) -> Any:
-    """The dataset with the frames' common rescaling where a single-frame object keeps it."""
-    slope, intercept = _transform(groups[0])
-    if slope:
-        dataset.RescaleSlope, dataset.RescaleIntercept = slope[0], intercept[0] if intercept else 0.0
-    return dataset
+    slope = numbers(found[0], "RescaleSlope", 1) if found else ()
+    intercept = numbers(found[0], "RescaleIntercept", 1) if found else ()
+    return (slope[0], intercept[0] if intercept else 0.0) if slope else None

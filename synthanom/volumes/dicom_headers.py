@@ -76,8 +76,8 @@ def same_direction(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return len(one) == len(other) and all(abs(a - b) <= SAME_DIRECTION for a, b in zip(one, other, strict=True))
 
 
-def read_dataset(path: Path) -> Any:
-    """Read a whole DICOM file, also without preamble or meta information.
+def read_dataset(path: Path, *, pixels: bool = True) -> Any:
+    """Read a DICOM file, also without preamble or meta information, up to its pixels or whole.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def read_dataset(path: Path) -> Any:
     import pydicom
 
     try:
-        return pydicom.dcmread(path, force=True)
+        return pydicom.dcmread(path, force=True, stop_before_pixels=not pixels)
     except Exception as error:  # whatever a reader library throws at a broken file is the file's fault
         raise unreadable(path, error) from error
 

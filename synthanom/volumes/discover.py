@@ -38,15 +38,19 @@ HEAD_BYTES = 352
 
 
 def format_of(path: Path) -> Format | None:
-    """Which reader takes a file, by its extension, else by its first bytes; None for anything else."""
+    """Which reader takes a file: by its first bytes where those are certain, else by its extension; or None."""
     name = path.name.lower()
-    for extension, kind in EXTENSIONS:
-        if name.endswith(extension):
-            return kind
     if path.suffix.lower() in SIDECARS or name.endswith(".img.gz"):
         return None
     with path.open("rb") as stream:
-        return _format_of_bytes(stream.read(HEAD_BYTES))
+        head = stream.read(HEAD_BYTES)
+    certain = _format_of_bytes(head)
+    if certain is not None:
+        return certain
+    for extension, kind in EXTENSIONS:
+        if name.endswith(extension):
+            return kind
+    return "dicom" if _may_be_dicom(head) else None
 
 
 def discover(folder: str | os.PathLike[str]) -> list[Source]:
@@ -85,10 +89,12 @@ def _format_of_bytes(head: bytes) -> Format | None:
         return "nifti"
     if head.startswith((b"NRRD000", b"ObjectType")):
         return "itk"
-    # DICOM without preamble starts with an element of group 0002 or 0008, in either byte order
-    if head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and head[2:4] in (b"\x00\x00", b"\x01\x00", b"\x05\x00"):
-        return "dicom"
     return None
+
+
+def _may_be_dicom(head: bytes) -> bool:
+    """DICOM without preamble starts with an element of group 0002 or 0008, in either byte order."""
+    return head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and head[2:4] in (b"\x00\x00", b"\x01\x00", b"\x05\x00")
 
 
 def _walk(root: Path) -> Iterator[Path]:

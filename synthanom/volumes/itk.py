@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from synthanom.errors import SynthanomError
+from synthanom.volumes.reading import AS_STORED, Reading, luminance
 from synthanom.volumes.volume import Volume, check_size, make_volume, unreadable
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -14,13 +15,13 @@ HEADER_BYTES = 1 << 16
 DATA_FILE = re.compile(rb"^(?:ElementDataFile\s*=|data ?file\s*:)[ \t]*([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 
 
-def read_itk(path: Path) -> Volume:
+def read_itk(path: Path, reading: Reading = AS_STORED) -> Volume:
     """Read a 2D or 3D grey image; the direction is turned from ITK's LPS to RAS.
 
     Raises
     ------
     SynthanomError
-        Naming the file: unreadable, more than one component or time point, data in a file outside its folder.
+        Naming the file: unreadable, several components or volumes unless asked for, data in a file outside its folder.
     """
     import SimpleITK
 
@@ -29,25 +30,43 @@ def read_itk(path: Path) -> Volume:
     try:
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
+        io = _by_content(path)
+        if io:
+            reader.SetImageIO(io)
         reader.ReadImageInformation()
     except Exception as error:  # SimpleITK throws RuntimeError; whatever it is, it is the file's fault
         raise unreadable(path, error) from error
     size = tuple(int(s) for s in reader.GetSize())
-    if reader.GetNumberOfComponents() != 1:
-        raise SynthanomError(
-            f"{path}: one value per voxel is needed, got {reader.GetNumberOfComponents()} components; "
-            "save the one that is meant"
-        )
-    if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()).lower():
+    components = int(reader.GetNumberOfComponents())
+    voxel = sitk.GetPixelIDValueAsString(reader.GetPixelID()).lower()
+    if "complex" in voxel:
         raise SynthanomError(f"{path}: real values are needed, got complex voxels; save the magnitude instead")
-    if len(size) not in (2, 3):
+    colour = components in (3, 4) and "8-bit unsigned" in voxel
+    if components != 1 and not (colour and reading.grey):
+        way = "turn colour into grey with --grey, or save the one that is meant" if colour else "save the one meant"
+        raise SynthanomError(f"{path}: one value per voxel is needed, got {components} components; {way}")
+    if len(size) not in (2, 3, 4):
         raise SynthanomError(f"{path}: a 2D or 3D image is needed, got size {size}; extract one volume first")
-    check_size(size, 8, path)
+    if len(size) == 4:
+        chosen = reading.chosen(size[3], path, f"a 4D image of size {size}")
+        reader.SetExtractIndex([0, 0, 0, chosen])
+        reader.SetExtractSize([*size[:3], 0])
+        size = size[:3]
+    check_size((*size, components), 8, path)
     try:
         image = reader.Execute()
     except Exception as error:
         raise unreadable(path, error, what="its voxels cannot be read") from error
-    return make_volume(sitk.GetArrayFromImage(image), path, kind="volume", affine=_affine(image))
+    array = sitk.GetArrayFromImage(image)
+    return make_volume(luminance(array) if components > 1 else array, path, kind="volume", affine=_affine(image))
+
+
+def _by_content(path: Path) -> str:
+    """The reader that the first bytes ask for; empty where only the name can tell."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    known = {b"NRRD000": "NrrdImageIO", b"ObjectType": "MetaImageIO"}
+    return next((name for start, name in known.items() if head.startswith(start)), "")
 
 
 def _affine(image: Any) -> Any:

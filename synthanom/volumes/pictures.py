@@ -8,16 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.errors import SynthanomError
+from synthanom.volumes.reading import AS_STORED, Reading, luminance
 from synthanom.volumes.volume import Volume, check_size, make_volume, unreadable
 
 GREY_TOLERANCE = 2  # of 255; JPEG stores grey as luma and chroma and comes back this far off
 GREY_MODES = frozenset({"1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-def read_picture(path: Path) -> Volume:
+def read_picture(path: Path, reading: Reading = AS_STORED) -> Volume:
     """Read a grey picture in its full depth, turned as its EXIF orientation asks (as every viewer shows it).
 
-    Colour is accepted only where its channels agree within 2 of 255 and nothing is transparent.
+    Colour is accepted where its channels agree within 2 of 255, or `reading` asks for its luminance; nothing may be
+    transparent.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def read_picture(path: Path) -> Volume:
             shown: Any = ImageOps.exif_transpose(picture)
         except Exception as error:
             raise unreadable(path, error, what="its pixels cannot be read") from error
-        return make_volume(_grey(shown, path), path, kind="picture")
+        return make_volume(_grey(shown, path, reading), path, kind="picture")
 
 
 def _check_depth(path: Path, picture: Any) -> None:
@@ -54,20 +56,22 @@ def _check_depth(path: Path, picture: Any) -> None:
         raise SynthanomError(f"{path}: 16-bit colour or transparency is not read; save it as 16-bit grey")
 
 
-def _grey(picture: Any, path: Path) -> npt.NDArray[Any]:
+def _grey(picture: Any, path: Path, reading: Reading) -> npt.NDArray[Any]:
     """The grey values (Y, X) of a loaded Pillow image."""
     if picture.mode in GREY_MODES:
         return np.asarray(picture).astype(np.float32)
-    if picture.mode == "CMYK":
-        raise SynthanomError(f"{path}: a grey picture is needed, got CMYK; convert it to grey first")
+    if picture.mode == "CMYK" and not reading.grey:
+        raise SynthanomError(f"{path}: a grey picture is needed, got CMYK; turn it into grey with --grey")
     channels = np.asarray(picture.convert("RGBA"))
     if channels[..., 3].min() < 255:
         raise SynthanomError(f"{path}: the picture must be opaque; flatten it onto a background and save it as grey")
     colours = channels[..., :3].astype(np.int16)
+    if reading.grey:
+        return luminance(channels)
     spread = int((colours.max(axis=-1) - colours.min(axis=-1)).max())
     if spread > GREY_TOLERANCE:
         raise SynthanomError(
             f"{path}: a grey picture is needed, its colour channels differ by up to {spread} of 255; "
-            "convert it to grey first, for example with PIL.Image.open(...).convert('L')"
+            "turn it into grey with --grey, or with PIL.Image.open(...).convert('L')"
         )
     return np.asarray(colours.mean(axis=-1, dtype=np.float32))

@@ -12,18 +12,22 @@ from synthanom.volumes.discover import discover, format_of
 from synthanom.volumes.itk import read_itk
 from synthanom.volumes.nifti import read_nifti
 from synthanom.volumes.pictures import read_picture
+from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Source, Volume
 
 JPEG = (".jpg", ".jpeg")
+PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 JPEG_THRESHOLD = 128  # compression leaves small grey values around a mask's edge
 
 
-def read(source: Source | str | os.PathLike[str]) -> Volume:
+def read(source: Source | str | os.PathLike[str], reading: Reading = AS_STORED) -> Volume:
     """Read one image as it is stored: axes in our order, values in the file's units.
 
     Parameters
     ----------
     source : Source, or path of a file, or of a folder that holds exactly one image or DICOM series
+    reading : Reading
+        Which volume of several, whether gaps are filled, whether colour is turned into grey; by default none of it.
 
     Raises
     ------
@@ -36,10 +40,9 @@ def read(source: Source | str | os.PathLike[str]) -> Volume:
         source = _as_source(Path(source))
     path = source.path
     if source.format == "dicom":
-        return read_dicom(source.files, path)
-    if source.format == "nifti":
-        return read_nifti(path)
-    return read_itk(path) if source.format == "itk" else read_picture(path)
+        return read_dicom(source.files, path, reading)
+    readers = {"nifti": read_nifti, "itk": read_itk, "picture": read_picture}
+    return readers[source.format](path, reading)
 
 
 def read_mask(path: Source | str | os.PathLike[str]) -> tuple[MaskArray, FloatArray | None]:
@@ -70,7 +73,19 @@ def _as_source(path: Path) -> Source:
         raise SynthanomError(f"{path}: the file does not exist; check the path")
     kind = format_of(path)
     if kind is None:
-        raise SynthanomError(
-            f"{path}: not recognised as an image; NIfTI, DICOM, NRRD, MetaImage, PNG and JPEG are read"
-        )
+        raise SynthanomError(f"{path}: {_unknown(path)}")
     return Source(id=path.name, files=(path,), format=kind)
+
+
+def _unknown(path: Path) -> str:
+    """Why a file is not taken for an image, and the way out."""
+    name = path.name.lower()
+    for data, header in ((".img.gz", ".hdr.gz"), (".img", ".hdr"), (".raw", ".mhd"), (".zraw", ".mhd")):
+        if name.endswith(data):
+            return f"is a file of voxels without a header; name its header, {path.name[: -len(data)]}{header}, instead"
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    for start, what in PACKED.items():
+        if head.startswith(start):
+            return f"an image file is needed, this is packed ({what}); unpack it first"
+    return "not recognised as an image; NIfTI, DICOM, NRRD, MetaImage, PNG and JPEG are read"
