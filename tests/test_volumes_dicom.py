@@ -360,6 +360,20 @@ def test_an_empty_pixel_element_is_no_image(tmp_path: Path) -> None:
         read(save(tmp_path / "a.dcm", empty))
 
 
+def test_what_a_damaged_header_holds_is_shown_short_and_printable(tmp_path: Path) -> None:
+    broken = dataset(pixels(0), PixelData=None)
+    path = save(tmp_path / "a.dcm", broken)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\x02\x00\x02\x00UI") + 6  # the length of the storage class in the meta information
+    data[at : at + 2] = b"\xb0\x00"
+    where = data.index(b"\x08\x00\x16\x00UI")
+    data[where : where + 2] = b"\x09\x00"  # the storage class proper is no longer there
+    path.write_bytes(bytes(data))
+    with pytest.raises(SynthanomError, match=r"a\.dcm: holds no pixels") as caught:
+        read(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < len(str(path)) + 200
+
+
 def test_a_missing_decoder_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     from pydicom.pixels.decoders.base import Decoder
 

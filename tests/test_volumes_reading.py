@@ -224,3 +224,34 @@ def test_a_build_reads_the_volume_that_it_was_asked_for(tmp_path: Path) -> None:
             assert data.manifest.preprocessing["reading"] == {"volume": volume}
     np.testing.assert_allclose(images[0], images[1][..., ::-1], atol=1e-5)
     assert build(raw, "--out", tmp_path / "v1", *options, "--volume", 0).status == 2  # another plan
+
+
+def test_a_model_reads_new_scans_as_its_data_set_was_read(tmp_path: Path) -> None:
+
+    from saved_models import write_model
+
+    from synthanom.predicting.inputs import find_scans, prepare
+    from synthanom.preprocess import Pipeline
+    from synthanom.training.checkpoint import read_card
+
+    card = read_card(write_model(tmp_path / "m", shape=(16, 16, 16), channels=1))
+    both = np.stack([smooth((16, 16, 16), 0), np.zeros((16, 16, 16))], axis=-1)
+    (scan,) = find_scans(nifti(tmp_path / "a.nii", both), card).scans
+    chosen = card.model_copy(update={"preprocessing": {**card.preprocessing, "reading": {"volume": 0}}})
+    ready = prepare(scan, Pipeline.from_dict(chosen.preprocessing), chosen)
+    np.testing.assert_allclose(ready.volume.image[0], both[..., 0].T, rtol=1e-5)
+    with pytest.raises(SynthanomError, match="pick one with --volume"):
+        prepare(scan, Pipeline.from_dict(card.preprocessing), card)
+
+
+def test_a_build_turns_colour_into_grey_and_fills_gaps_when_asked(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for i in range(2):
+        plane = smooth((16, 16), i).astype(np.uint8)
+        Image.fromarray(np.stack([plane, plane // 2, plane], axis=-1)).save(raw / f"p{i}.png")
+    options = ("--variants", 1, "--workers", 1, "--tasks", "sink", "--folds", 1)
+    assert "--grey" in build(raw, "--out", tmp_path / "a", *options).error
+    assert build(raw, "--out", tmp_path / "a", *options, "--grey").status == 0
+    help_text = build("--help").out
+    assert all(option in help_text for option in ("--volume", "--allow-gaps", "--grey"))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.errors import MissingExtra, SynthanomError
+from synthanom.volumes.volume import shown
 
 NEVER = "gdcm"
 RUST_PANIC = "PanicException"  # of pylibjpeg-rle; no Exception, and of a class that cannot be imported
@@ -54,7 +55,8 @@ def check_codec(dataset: Any, path: Path) -> None:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise SynthanomError(
-            f"{path}: pixels compressed as {syntax.name} cannot be decoded; convert the file to an uncompressed syntax"
+            f"{path}: pixels compressed as {shown(syntax.name)} cannot be decoded; "
+            "convert the file to an uncompressed syntax"
         ) from error
     if not decoder.is_available or not set(decoder.available_plugins) - {NEVER}:
         raise MissingExtra(
@@ -71,8 +73,8 @@ def stored_pixels(dataset: Any) -> npt.NDArray[Any]:
     Exception
         Of many kinds; where several decoders were tried, a RuntimeError with the words of each.
     """
-    from pydicom.pixels.utils import pixel_array
     from pydicom.pixels.decoders.base import get_decoder
+    from pydicom.pixels.utils import pixel_array
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:

@@ -11,7 +11,7 @@ from synthanom.errors import SynthanomError
 from synthanom.volumes.dicom_codecs import check_codec, stored_pixels
 from synthanom.volumes.dicom_headers import numbers
 from synthanom.volumes.reading import luminance
-from synthanom.volumes.volume import check_size, unreadable
+from synthanom.volumes.volume import check_size, shown, unreadable
 
 BLOCK = 1 << 18  # pixels that are rescaled at a time
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -37,7 +37,7 @@ def check_pixels(dataset: Any, path: Path, *, grey: bool = False) -> tuple[int, 
     except Exception as error:  # missing or unparsable elements
         raise unreadable(path, error, what="its image size cannot be read") from error
     if _is_colour(dataset) and not grey:
-        photometric = dataset.get("PhotometricInterpretation")
+        photometric = shown(dataset.get("PhotometricInterpretation"))
         raise SynthanomError(
             f"{path}: grey values are needed, got colour ({photometric}, {samples} samples per pixel); "
             "turn it into grey with --grey, or pick another series"
@@ -122,7 +122,7 @@ def _without_pixels(dataset: Any) -> str:
     kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     if kind == DIRECTORY:
         return "holds no pixels, it is a directory of images; name its folder, where they are found without it"
-    what = "no DICOM image at all" if not kind else kind.name
+    what = shown(kind.name) if kind else "no DICOM image at all"
     return f"holds no pixels ({what}); give it the image files only"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from synthanom.errors import SynthanomError
 from synthanom.volumes.reading import AS_STORED, Reading, luminance
-from synthanom.volumes.volume import Volume, check_size, make_volume, unreadable
+from synthanom.volumes.volume import Volume, check_size, make_volume, shown, unreadable
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 HEADER_BYTES = 1 << 16
@@ -90,6 +90,6 @@ def _check_data_file(path: Path) -> None:
         name = match.group(1).strip().decode("utf-8", errors="replace")
         if name.startswith(("LIST", "SKIPLIST")) or "/" in name or "\\" in name:
             raise SynthanomError(
-                f"{path}: pixels must lie in one file beside the header, got {name!r}; "
+                f"{path}: pixels must lie in one file beside the header, got {shown(name)!r}; "
                 "rewrite it as one file, for example with SimpleITK.WriteImage"
             )

@@ -129,7 +129,12 @@ def check_size(shape: Sequence[int], itemsize: int, path: Path) -> None:
         )
 
 
+def shown(value: object, length: int = 80) -> str:
+    """A value from a file as a message may show it: one line, printable, not long (a damaged header holds anything)."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))[:length]
+
+
 def unreadable(path: Path, error: BaseException, *, what: str = "cannot be read") -> SynthanomError:
     """The error to raise when a reader library gave up on a file: one line with the library's own words."""
-    words = " ".join(str(error).split())[:300] or type(error).__name__
+    words = shown(error, 300) or type(error).__name__
     return SynthanomError(f"{path}: {what} ({type(error).__name__}: {words}); check or replace the file")
