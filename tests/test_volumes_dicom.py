@@ -180,6 +180,29 @@ def test_signed_pixels_keep_their_sign(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(save(tmp_path / "a.dcm", dataset(array))).image[0], array)
 
 
+def test_bits_beyond_those_stored_do_not_count(tmp_path: Path) -> None:
+    values = np.resize(np.array([-5, -2048, 2047, 0, 1, 7, -1], np.int16), (ROWS, COLUMNS))
+    stored = (values & 0x0FFF).astype(np.uint16)  # no sign in the upper bits
+    bits = {"BitsStored": 12, "HighBit": 11, "Modality": "CR"}
+    for overlay in (0, 0x3000):  # of another plane
+        path = save(tmp_path / "a.dcm", dataset(stored | overlay, PixelRepresentation=1, **bits))
+        np.testing.assert_array_equal(read(path).image[0], values)
+        path = save(tmp_path / "b.dcm", dataset(stored | overlay, **bits))
+        np.testing.assert_array_equal(read(path).image[0], stored)
+
+
+def test_packed_12_bits_are_taken_apart(tmp_path: Path) -> None:
+    values = pixels(0)  # an odd number: the last three bytes hold one
+    flat = np.append(values.reshape(-1), 0).reshape(-1, 2)
+    packed = np.stack([flat[:, 0] & 255, flat[:, 0] >> 8 | (flat[:, 1] & 15) << 4, flat[:, 1] >> 4], axis=-1)
+    image = dataset(values, Modality="CR", BitsAllocated=12, BitsStored=12, HighBit=11)
+    image.PixelData = packed.astype(np.uint8).tobytes()
+    np.testing.assert_array_equal(read(save(tmp_path / "a.dcm", image)).image[0], values)
+    image.PixelData = image.PixelData[:-4]
+    with pytest.raises(SynthanomError, match=r"a\.dcm: its pixels cannot be decoded .*53 bytes of packed pixels"):
+        read(save(tmp_path / "a.dcm", image))
+
+
 def test_monochrome1_is_inverted_by_the_stored_range_in_every_slice(tmp_path: Path) -> None:
     save_series(tmp_path / "ct", 3, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11)
     np.testing.assert_array_equal(read(tmp_path / "ct").image[0], 4095.0 - np.stack([pixels(i) for i in range(3)]))

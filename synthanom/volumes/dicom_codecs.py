@@ -17,6 +17,7 @@ import numpy.typing as npt
 from synthanom.errors import MissingExtra, SynthanomError
 from synthanom.volumes.volume import shown
 
+PACKED = 12  # bits allocated
 NEVER = "gdcm"
 RUST_PANIC = "PanicException"  # of pylibjpeg-rle; no Exception, and of a class that cannot be imported
 # JPEG: baseline, extended, lossless, lossless of selection value 1
@@ -78,7 +79,7 @@ def stored_pixels(dataset: Any) -> npt.NDArray[Any]:
 
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
-        return np.asarray(dataset.pixel_array)
+        return _unpacked(dataset) if dataset.BitsAllocated == PACKED else np.asarray(dataset.pixel_array)
     decoders: dict[str, Callable[[Any], Any]] = {
         name: partial(pixel_array, decoding_plugin=name)
         for name in get_decoder(syntax).available_plugins
@@ -95,6 +96,21 @@ def stored_pixels(dataset: Any) -> npt.NDArray[Any]:
                 raise
             failures.append(f"{name}: {plain_words(error)}")
     raise RuntimeError("; ".join(failures))
+
+
+def _unpacked(dataset: Any) -> npt.NDArray[np.uint16]:
+    """Grey values of which two share three bytes, as the standard that came before DICOM stores 12 bits."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    count = frames * int(dataset.Rows) * int(dataset.Columns)
+    data = np.frombuffer(dataset.PixelData, np.uint8)
+    size = -(-count * 3 // 2)
+    if len(data) < size:
+        raise ValueError(f"{size} bytes of packed pixels are needed, got {len(data)}")
+    if int(dataset.get("PixelRepresentation") or 0) or int(dataset.get("SamplesPerPixel") or 1) != 1:
+        raise ValueError("packed pixels must be unsigned and grey")
+    first, middle, last = np.resize(data, -(-size // 3) * 3).astype(np.uint16).reshape(-1, 3).T
+    pairs = np.stack([first | (middle & 15) << 8, middle >> 4 | last << 4], axis=-1)
+    return pairs.reshape(-1)[:count]
 
 
 def plain_words(error: BaseException) -> str:

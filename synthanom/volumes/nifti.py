@@ -1,6 +1,7 @@
 """Reading NIfTI-1, NIfTI-2, Analyze and MGH with nibabel."""
 
 import gzip
+import math
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,15 @@ def _spatial_shape(
 ) -> tuple[tuple[int, ...], tuple[int | slice, ...]]:
     """The shape in nibabel's order of the volume to read, and what to index the stored array with to get it."""
     beyond = shape[3:]
-    count = int(np.prod(beyond, dtype=np.int64))
+    count = math.prod(beyond)  # of Python's integers, which do not overflow
     if count < 1 or min(shape, default=0) < 0:
         raise SynthanomError(f"{path}: every axis must hold at least one voxel, the header declares {shape}")
     index: tuple[int | slice, ...] = (slice(None),) * min(len(shape), 3)
     if beyond:
         chosen = reading.chosen(count, path, f"a {len(shape)}D file of shape {shape} ({count} volumes)")
-        index += tuple(int(i) for i in np.unravel_index(chosen, beyond, order="F"))
+        for side in beyond:  # the first axis beyond space runs fastest
+            index += (chosen % side,)
+            chosen //= side
     kept = shape[:3]
     while len(kept) > 2 and kept[-1] == 1:
         kept = kept[:-1]
