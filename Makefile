@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu dialects
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -60,6 +60,10 @@ bench-metrics: $(READY)
 DIALECTS ?= ../shared/data
 dialects: $(READY)
 	$(BIN)/python benchmarks/dialects.py $(DIALECTS)/dicom_dialects $(DIALECTS)/nifti_dialects --write
+
+# minutes: 5,000 damaged copies of those files, each read or refused in a process of its own
+mutants: $(READY)
+	$(BIN)/python benchmarks/mutants.py $(DIALECTS)/dicom_dialects $(DIALECTS)/nifti_dialects --count 5000
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage
