@@ -255,3 +255,15 @@ def test_a_build_turns_colour_into_grey_and_fills_gaps_when_asked(tmp_path: Path
     assert build(raw, "--out", tmp_path / "a", *options, "--grey").status == 0
     help_text = build("--help").out
     assert all(option in help_text for option in ("--volume", "--allow-gaps", "--grey"))
+
+
+def test_masks_are_read_as_their_images_are(tmp_path: Path) -> None:
+    from synthanom_builders.cases import Case, image_of, read_case
+
+    nifti(tmp_path / "a.nii", FOUR)
+    nifti(tmp_path / "a_mask.nii", (FOUR > 300).astype(np.uint8))
+    image, mask = (image_of(source, tmp_path) for source in discover(tmp_path))
+    case = Case(id="a", subject="a", images=(image,), mask=mask)
+    for volume in (0, 2):
+        found, marked = read_case(tmp_path, case, Reading(volume=volume))
+        np.testing.assert_array_equal(marked, found.image[0] > 300)

@@ -147,7 +147,7 @@ def read_case(raw: Path, case: Case, reading: Reading = AS_STORED) -> tuple[Volu
     if case.problem:
         raise SynthanomError(f"{case.path}: {case.problem}")
     volume = align([read(image.source(raw), reading) for image in case.images])
-    return volume, None if case.mask is None else mask_on_grid(volume, case.mask.source(raw))
+    return volume, None if case.mask is None else mask_on_grid(volume, case.mask.source(raw), reading)
 
 
 def with_problem(case: Case, problem: str) -> Case:

@@ -127,14 +127,15 @@ def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
     """
     if scan.problem:
         raise SynthanomError(f"{scan.path}: {scan.problem}")
-    volume = align([read(source, reading_of(card.preprocessing)) for source in scan.sources])
+    reading = reading_of(card.preprocessing)
+    volume = align([read(source, reading) for source in scan.sources])
     channels, dims = volume.image.shape[0], volume.image.ndim - 1
     if channels != card.channels or dims != len(card.shape):
         raise SynthanomError(
             f"{scan.path}: the model takes {card.channels} channels in {len(card.shape)}D, got {channels} in {dims}D; "
             "use a model that was trained on such scans"
         )
-    mask = None if scan.mask is None else mask_on_grid(volume, scan.mask)
+    mask = None if scan.mask is None else mask_on_grid(volume, scan.mask, reading)
     return Ready(scan=scan, volume=volume, prepared=pipeline.prepare(volume, mask))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from synthanom.arrays import FloatArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.volumes.read import read_mask
+from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Source, Volume
 
 TOLERANCE = 0.02  # of the smallest voxel side: tools round headers, and a fiftieth of a voxel moves nothing
@@ -63,15 +64,15 @@ def check_grid(volume: Volume, shape: Sequence[int], affine: FloatArray | None, 
         )
 
 
-def mask_on_grid(volume: Volume, source: Source) -> MaskArray:
-    """Read a foreground mask that lies on a volume's grid: bool (*S).
+def mask_on_grid(volume: Volume, source: Source, reading: Reading = AS_STORED) -> MaskArray:
+    """Read a foreground mask that lies on a volume's grid, in the way that the volume was read: bool (*S).
 
     Raises
     ------
     SynthanomError
         Naming the mask's file: unreadable, on another grid, nothing marked.
     """
-    mask, affine = read_mask(source)
+    mask, affine = read_mask(source, reading)
     check_grid(volume, mask.shape, affine, source.path)
     if not mask.any():
         raise SynthanomError(f"{source.path}: a foreground mask must mark at least one voxel, got none; redraw it")

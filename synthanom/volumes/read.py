@@ -45,7 +45,9 @@ def read(source: Source | str | os.PathLike[str], reading: Reading = AS_STORED) 
     return readers[source.format](path, reading)
 
 
-def read_mask(path: Source | str | os.PathLike[str]) -> tuple[MaskArray, FloatArray | None]:
+def read_mask(
+    path: Source | str | os.PathLike[str], reading: Reading = AS_STORED
+) -> tuple[MaskArray, FloatArray | None]:
     """Read a mask: bool (*S), True where the stored value is above 0 (of a JPEG: above half of 255), and its affine.
 
     Raises
@@ -53,7 +55,7 @@ def read_mask(path: Source | str | os.PathLike[str]) -> tuple[MaskArray, FloatAr
     SynthanomError
         As `read`; NaN.
     """
-    volume = read(path)
+    volume = read(path, reading)
     if np.isnan(volume.image).any():
         raise SynthanomError(f"{volume.path}: a mask must not hold NaN; replace it by 0")
     threshold = JPEG_THRESHOLD - 1 if volume.path.suffix.lower() in JPEG else 0
