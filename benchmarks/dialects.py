@@ -28,6 +28,7 @@ from pydicom.pixels import get_decoder, pixel_array
 
 from synthanom.errors import SynthanomError
 from synthanom.volumes import Reading, Source, Volume, discover, read
+from synthanom.volumes.dicom_codecs import BY_SIMPLEITK, stored_pixels
 
 PAGE = Path(__file__).parents[1] / "docs" / "dialects.md"
 WAYS_OUT = {
@@ -119,7 +120,7 @@ def counted(outcomes: Sequence[Outcome]) -> str:
 def _file_outcome(folder: Path, row: Mapping[str, str]) -> Outcome:
     path = folder / row["path"]
     dicom = "photometric" in row
-    job = functools.partial(_dicom if dicom else _nifti, path)
+    job = functools.partial(_dicom, path, row) if dicom else functools.partial(_nifti, path)
     return _guarded(folder, row["path"], _dicom_words(row) if dicom else _nifti_words(row), job, _declared(row))
 
 
@@ -170,8 +171,20 @@ def _tried(source: Path | Source, reading: Reading) -> tuple[Volume | None, str,
     return volume, words, peak
 
 
-def _dicom(path: Path) -> tuple[str, str, str, int, int]:
-    return _judged(path, lambda volume, reading: _dicom_verdict(path, volume))
+def _dicom(path: Path, row: Mapping[str, str]) -> tuple[str, str, str, int, int]:
+    return _judged(path, lambda volume, reading: _dicom_verdict(path, volume) + _range_verdict(path, row))
+
+
+def _range_verdict(path: Path, row: Mapping[str, str]) -> str:
+    """Where SimpleITK is on both sides: whether the stored range is what the manifest's decoder (libjpeg) found."""
+    header = pydicom.dcmread(path, force=True)
+    if header.file_meta.get("TransferSyntaxUID") not in BY_SIMPLEITK or not row.get("vmin"):
+        return ""
+    stored = stored_pixels(header)
+    if str(header.file_meta.TransferSyntaxUID) in LOSSY_SYNTAXES:
+        return ""
+    same = (float(stored.min()), float(stored.max())) == (float(row["vmin"]), float(row["vmax"]))
+    return ", range as by libjpeg" if same else f", DIFFERS: range {stored.min()} to {stored.max()}, not the manifest's"
 
 
 def _dicom_verdict(path: Path, volume: Volume) -> str:
