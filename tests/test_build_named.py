@@ -10,6 +10,7 @@ from building import build, shards, smooth
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from synthanom_builders import imagenet
 from synthanom_builders.named import NAMES, named
 from synthanom_builders.settings import BuildSettings
 
@@ -287,3 +288,47 @@ def test_lists_that_lead_nowhere_or_out_are_refused(tmp_path, content, message):
     (raw / "data.json").unlink() if content is None else (raw / "data.json").write_text(content)
     ran = build(raw, "--out", tmp_path / "data", *QUICK, command="medianomaly")
     assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()
+
+
+def write_imagenet(root, classes=3, each=4):
+    """Colour photographs of different sizes in a folder for each class, one of them cut off, and a link out."""
+    for c in range(classes):
+        place = root / "ILSVRC/Data/CLS-LOC/train" / f"n{c:08}"
+        place.mkdir(parents=True)
+        for i in range(each):
+            channels = [smooth((30 + 3 * i, 40), 10 * c + i + 100 * k) for k in range(3)]
+            picture = Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))
+            picture.save(place / f"n{c:08}_{i}.JPEG", quality=95)
+    whole = (root / "ILSVRC/Data/CLS-LOC/train/n00000000/n00000000_1.JPEG").read_bytes()
+    (root / "ILSVRC/Data/CLS-LOC/train/n00000000/broken.JPEG").write_bytes(whole[:300])
+    (root / "secret.JPEG").write_bytes(b"x")
+    (root / "ILSVRC/Data/CLS-LOC/train/n00000001/link.JPEG").symlink_to(root / "secret.JPEG")
+    return root
+
+
+def test_imagenet(tmp_path, monkeypatch):
+    raw, out = write_imagenet(tmp_path / "raw"), tmp_path / "data"
+    ran = build(raw, "--out", out, "--shape", "24,24", *QUICK, command="imagenet")
+    assert ran.status == 3 and "13 of 13" in ran.err and "broken.JPEG" in ran.err
+    assert check(out) == []
+    with DataSet.open(out) as data:
+        assert len(data.healthy_ids) == 12 and data.healthy_ids[0].endswith("n00000000/n00000000_0.JPEG")
+        image = data.healthy(0)
+    assert image.image.min() >= -1.0001 and image.image.max() <= 1.0001 and image.foreground.all()
+    values = np.sort(image.image.ravel())
+    assert np.abs(values - np.linspace(-1, 1, values.size)).max() < 0.25, "equalised"
+    monkeypatch.setattr(imagenet, "COUNT", 5)
+    few = imagenet.list_cases(raw, out, BuildSettings())
+    again = imagenet.list_cases(raw, out, BuildSettings())
+    assert few == again and len(few.cases) == 5 and "5 of 13" in few.notes[0]
+
+
+def test_colour_of_medianomaly_becomes_grey(tmp_path):
+    raw = write_medianomaly(tmp_path / "raw")
+    colour = np.stack([smooth((30, 34), k) for k in range(3)], axis=-1).astype(np.uint8)
+    Image.fromarray(colour).save(raw / "images" / "0000.png")
+    assert build(raw, "--out", tmp_path / "data", "--shape", "30,34", *QUICK, command="medianomaly").status == 0
+    grey = colour @ np.array([0.299, 0.587, 0.114])
+    expected = 2 * (grey - grey.min()) / np.ptp(grey) - 1
+    with DataSet.open(tmp_path / "data") as data:
+        np.testing.assert_allclose(data.healthy(0).image[0], expected, atol=0.02)

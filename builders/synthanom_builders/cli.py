@@ -144,6 +144,7 @@ def _add_named(name: str, words: str) -> None:
     ) -> int:
         del debug  # taken care of before this is called
         from synthanom.errors import SynthanomError
+        from synthanom.volumes.reading import Reading
         from synthanom_builders.build import build
         from synthanom_builders.named import named
         from synthanom_builders.progress import Progress
@@ -166,6 +167,7 @@ def _add_named(name: str, words: str) -> None:
             donors=donors,
             dataset=name,
             split=split_file,
+            reading=Reading(grey=data_set.grey),
         )
         outcome = build(
             raw,

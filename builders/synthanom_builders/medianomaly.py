@@ -80,4 +80,4 @@ def _case(raw: Path, place: Path, name: str) -> Case:
     return Case(id=identity, subject=identity, images=(image,))
 
 
-DATA_SETS = {"medianomaly": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline)}
+DATA_SETS = {"medianomaly": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline, grey=True)}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NAMES = {
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
+    "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
     "medianomaly": "Healthy training images of a set of MedIAnomaly: RAW/images, RAW/data.json.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
@@ -34,12 +35,15 @@ class NamedDataSet:
     pipeline : function of (settings, shape)
     takes_split : bool
         Whether ``--split-file`` means anything.
+    grey : bool
+        Whether colour is turned into grey.
     """
 
     shape: tuple[int, ...]
     list_cases: "Callable[[Path, Path, BuildSettings], Listing]"
     pipeline: "Callable[[BuildSettings, tuple[int, ...]], Pipeline]"
     takes_split: bool = False
+    grey: bool = False
 
 
 def named(name: str) -> NamedDataSet:
