@@ -223,6 +223,12 @@ def test_failures_are_raised_or_kept():
     assert list(made.failed) == [1] and isinstance(made.failed[1], NothingVisible)
     assert torch.equal(made.batch.images[1], images[1]) and not made.batch.labels[1].any()
     assert made.batch.labels[0].any() and made.batch.labels[2].any()
+    inputs = inputs_of(images, masks, [tasks.Sink()] * 3)
+    make_batch(inputs, LABELLER, keep_failed=True)
+    other = np.random.default_rng(1)
+    with pytest.raises(NothingVisible):
+        synthesise(flat, tasks.Sink(), LABELLER, rng=other)
+    assert inputs.generators[1].random() == other.random(), "where synthesise left it"
 
 
 @pytest.mark.filterwarnings("ignore::synthanom.errors.NormalisationWarning")

@@ -37,6 +37,8 @@ TOLD = 5
 SURVEYED_TOGETHER = 16  # cases per job: reading a small picture takes less than handing out a job
 TEMPORARY = re.compile(r"\..+\.([0-9]+)\.tmp")
 
+Lister = Callable[[Path, Path, BuildSettings], Listing]  # (raw, out, settings): a data set's file has one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -63,7 +65,7 @@ def build(
     raw: Path,
     out: Path,
     settings: BuildSettings,
-    lister: Callable[[Path, Path, BuildSettings], Listing],
+    lister: Lister,
     *,
     size: int,
     progress: Progress,

@@ -11,11 +11,22 @@ from synthanom import exits
 from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
-    from synthanom_builders.build import Outcome
+    from synthanom_builders.build import Lister, Outcome
     from synthanom_builders.plan import Plan
     from synthanom_builders.settings import BuildSettings
 
 SHOWN = 5  # skipped rows that are printed; the rest is in skipped.csv
+
+# what every data set's command takes
+Variants = Annotated[int, typer.Option(help="Anomalous pictures per image and task.")]
+Seed = Annotated[int, typer.Option(help="Settles folds and anomalies.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; the result does not depend on it. All cores.")]
+TaskNames = Annotated[str | None, typer.Option(help="Stored names with commas between; all five by default.")]
+TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
+DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
+Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 app = typer.Typer(
     name="build-dataset",
@@ -39,12 +50,12 @@ def _commands() -> None:
 def folder(
     raw: Annotated[Path, typer.Argument(help="Folder of NIfTI, DICOM, PNG, JPEG, NRRD or MetaImage files.")],
     out: Annotated[Path, typer.Option(help="Folder of the data set; new, empty, or a build to go on with.")],
-    variants: Annotated[int, typer.Option(help="Anomalous pictures per image and task.")] = 10,
-    seed: Annotated[int, typer.Option(help="Settles folds and anomalies.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes; the result does not depend on it. All cores.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Stored names with commas between; all five by default.")] = None,
-    task_config: Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")] = None,
-    donors: Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")] = None,
+    variants: Variants = 10,
+    seed: Seed = 0,
+    workers: Workers = None,
+    tasks: TaskNames = None,
+    task_config: TaskFile = None,
+    donors: DonorSet = None,
     normalise: Annotated[
         str | None, typer.Option(help="zscore (default for volumes), minus-one-one (default for pictures) or none.")
     ] = None,
@@ -67,16 +78,14 @@ def folder(
         bool, typer.Option("--allow-gaps", help="Interpolate missing and unevenly spaced DICOM slices.")
     ] = False,
     grey: Annotated[bool, typer.Option("--grey", help="Turn colour into grey (0.299 R + 0.587 G + 0.114 B).")] = False,
-    folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    folds: Folds = None,
+    dry_run: DryRun = False,
+    debug: Debug = False,
 ) -> int:
     """Build a data set from the images under a folder."""
     del debug  # taken care of before this is called
     from synthanom.volumes.reading import Reading
-    from synthanom_builders.build import build
     from synthanom_builders.folder import list_cases
-    from synthanom_builders.progress import Progress
     from synthanom_builders.settings import (
         BuildSettings,
         TaskConfig,
@@ -105,16 +114,7 @@ def folder(
         donors=donors,
         reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
     )
-    outcome = build(
-        raw,
-        out,
-        settings,
-        list_cases,
-        size=_cores() if workers is None else workers,
-        progress=Progress(terminal=sys.stderr.isatty()),
-        dry_run=dry_run,
-    )
-    return _told(outcome, raw, out, settings)
+    return _build(raw, out, settings, list_cases, workers=workers, dry_run=dry_run)
 
 
 def _add_named(name: str, words: str) -> None:
@@ -124,30 +124,22 @@ def _add_named(name: str, words: str) -> None:
     def command(
         raw: Annotated[Path, typer.Argument(help="Folder of the data set as it is unpacked.")],
         out: Annotated[Path, typer.Option(help="Folder of the data set to be; new, empty, or a build to go on with.")],
-        variants: Annotated[int, typer.Option(help="Anomalous pictures per image and task.")] = 10,
-        seed: Annotated[int, typer.Option(help="Settles folds and anomalies.")] = 0,
-        workers: Annotated[int | None, typer.Option(help="Processes; they do not change the result.")] = None,
-        tasks: Annotated[
-            str | None, typer.Option(help="Stored names with commas between; all five by default.")
-        ] = None,
-        task_config: Annotated[
-            Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")
-        ] = None,
-        donors: Annotated[
-            Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")
-        ] = None,
+        variants: Variants = 10,
+        seed: Seed = 0,
+        workers: Workers = None,
+        tasks: TaskNames = None,
+        task_config: TaskFile = None,
+        donors: DonorSet = None,
         shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
-        folds: Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")] = None,
+        folds: Folds = None,
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
-        dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")] = False,
-        debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+        dry_run: DryRun = False,
+        debug: Debug = False,
     ) -> int:
         del debug  # taken care of before this is called
         from synthanom.errors import SynthanomError
         from synthanom.volumes.reading import Reading
-        from synthanom_builders.build import build
         from synthanom_builders.named import named
-        from synthanom_builders.progress import Progress
         from synthanom_builders.settings import BuildSettings, TaskConfig, chosen_tasks, read_task_config, shape_option
 
         data_set = named(name)
@@ -169,20 +161,23 @@ def _add_named(name: str, words: str) -> None:
             split=split_file,
             reading=Reading(grey=data_set.grey),
         )
-        outcome = build(
-            raw,
-            out,
-            settings,
-            data_set.list_cases,
-            size=_cores() if workers is None else workers,
-            progress=Progress(terminal=sys.stderr.isatty()),
-            dry_run=dry_run,
-        )
-        return _told(outcome, raw, out, settings)
+        return _build(raw, out, settings, data_set.list_cases, workers=workers, dry_run=dry_run)
 
 
 for _name, _words in NAMES.items():
     _add_named(_name, _words)
+
+
+def _build(
+    raw: Path, out: Path, settings: "BuildSettings", lister: "Lister", *, workers: int | None, dry_run: bool
+) -> int:
+    """Build, say what came of it, and return the exit status."""
+    from synthanom_builders.build import build
+    from synthanom_builders.progress import Progress
+
+    size = _cores() if workers is None else workers
+    progress = Progress(terminal=sys.stderr.isatty())
+    return _told(build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run), raw, out, settings)
 
 
 def _cores() -> int:

@@ -13,17 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom.preprocess import EqualiseHistogram, Foreground, MinusOneOne, Pipeline, ResizePicture
 from synthanom.volumes.volume import Source
 from synthanom_builders.cases import Case, image_of
 from synthanom_builders.folder import Listing
 from synthanom_builders.named import NamedDataSet, below
+from synthanom_builders.picture_steps import equalised
 from synthanom_builders.settings import BuildSettings
 
 PLACES = ("ILSVRC/Data/CLS-LOC/train", "train")
 REMEDY = "name the folder that holds the training part, a folder for each class (n01440764, ...)"
 COUNT = 10_000
-EQUALISED_AT = 512  # pixels a side
 ENDINGS = (".jpeg", ".jpg", ".png")
 
 
@@ -48,15 +47,6 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     return Listing(cases=cases, contrasts=(), notes=(f"photographs: {len(cases)} of {len(names)}, picked by name",))
 
 
-def pipeline(settings: BuildSettings, shape: tuple[int, ...]) -> Pipeline:
-    """As radiographs: cubic to 512 a side, equalised, to [-1, 1], then to the final shape."""
-    del settings
-    larger = ResizePicture(shape=(EQUALISED_AT, EQUALISED_AT), order=3)
-    return Pipeline(
-        (larger, EqualiseHistogram(bins=256), MinusOneOne(), ResizePicture(shape=shape), Foreground(rule="none"))
-    )
-
-
 def _photographs(place: Path) -> Iterator[str]:
     """Paths relative to the classes' folder; no link is followed."""
     for entry in os.scandir(place):
@@ -66,4 +56,4 @@ def _photographs(place: Path) -> Iterator[str]:
                     yield f"{entry.name}/{file.name}"
 
 
-DATA_SETS = {"imagenet": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline, grey=True)}
+DATA_SETS = {"imagenet": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=equalised, grey=True)}

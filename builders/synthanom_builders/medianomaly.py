@@ -10,12 +10,12 @@ import json
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom.preprocess import Foreground, MinusOneOne, Pipeline, ResizePicture
 from synthanom.volumes.discover import format_of
 from synthanom.volumes.volume import Source
 from synthanom_builders.cases import Case, image_of
 from synthanom_builders.folder import Listing
 from synthanom_builders.named import NamedDataSet, below
+from synthanom_builders.picture_steps import resized
 from synthanom_builders.settings import BuildSettings
 
 LIST = "data.json"
@@ -63,12 +63,6 @@ def training_names(path: Path) -> list[str]:
     return found
 
 
-def pipeline(settings: BuildSettings, shape: tuple[int, ...]) -> Pipeline:
-    """Resized whatever the aspect, each picture scaled to [-1, 1], foreground everywhere."""
-    del settings
-    return Pipeline((ResizePicture(shape=shape), Foreground(rule="none"), MinusOneOne()))
-
-
 def _case(raw: Path, place: Path, name: str) -> Case:
     file = place / name
     kind = format_of(file) if file.is_file() else None
@@ -80,4 +74,4 @@ def _case(raw: Path, place: Path, name: str) -> Case:
     return Case(id=identity, subject=identity, images=(image,))
 
 
-DATA_SETS = {"medianomaly": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline, grey=True)}
+DATA_SETS = {"medianomaly": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=resized, grey=True)}

@@ -15,18 +15,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom.preprocess import EqualiseHistogram, Foreground, MinusOneOne, Pipeline, ResizePicture
 from synthanom.volumes.volume import Source
 from synthanom_builders.cases import Case, image_of
 from synthanom_builders.folder import Listing
 from synthanom_builders.named import NamedDataSet, below
+from synthanom_builders.picture_steps import equalised
 from synthanom_builders.settings import BuildSettings
 
 TABLES = ("annotations/annotations_train.csv", "train.csv", "annotations_train.csv")
 REMEDY = "name the folder that holds 'train' with its .dicom files and the table of annotations"
 NOTHING = "No finding"
 READERS = 3
-EQUALISED_AT = 512  # pixels a side
 ENDINGS = (".dicom", ".dcm")
 
 
@@ -110,15 +109,6 @@ def of_split(path: Path, healthy: Sequence[str]) -> tuple[list[str], int]:
     return sorted([*kept, *others[:wanted]]), wanted
 
 
-def pipeline(settings: BuildSettings, shape: tuple[int, ...]) -> Pipeline:
-    """Cubic to 512 a side, equalised, to [-1, 1], then to the final shape; windows and inversion come with reading."""
-    del settings
-    larger = ResizePicture(shape=(EQUALISED_AT, EQUALISED_AT), order=3)
-    return Pipeline(
-        (larger, EqualiseHistogram(bins=256), MinusOneOne(), ResizePicture(shape=shape), Foreground(rule="none"))
-    )
-
-
 def _stems(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(Path(name).stem for name in names))
 
@@ -133,4 +123,4 @@ def _case(raw: Path, place: Path, name: str) -> Case:
     return Case(id=image.id, subject=name, images=(image,))
 
 
-DATA_SETS = {"vindr-cxr": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline, takes_split=True)}
+DATA_SETS = {"vindr-cxr": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=equalised, takes_split=True)}

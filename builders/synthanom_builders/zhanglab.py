@@ -9,9 +9,9 @@ doi:10.1016/j.cell.2018.02.010; data doi:10.17632/rscbjbr9sj.
 import re
 from pathlib import Path
 
-from synthanom.preprocess import Foreground, MinusOneOne, Pipeline, ResizePicture
 from synthanom_builders.folder import Listing, cases_under
 from synthanom_builders.named import NamedDataSet, below
+from synthanom_builders.picture_steps import resized
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.subjects import searched_or_own
 
@@ -36,10 +36,4 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     return Listing(cases=tuple(named), contrasts=(), notes=(f"subjects: {patients} patients, by the files' names",))
 
 
-def pipeline(settings: BuildSettings, shape: tuple[int, ...]) -> Pipeline:
-    """Resized whatever the aspect, each picture scaled to [-1, 1], foreground everywhere."""
-    del settings
-    return Pipeline((ResizePicture(shape=shape), Foreground(rule="none"), MinusOneOne()))
-
-
-DATA_SETS = {"zhanglab": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=pipeline)}
+DATA_SETS = {"zhanglab": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=resized)}

@@ -32,7 +32,10 @@ CHUNK_VOXEL_BYTES = 24  # per voxel, beside 8 per channel: label, region, counts
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Made:
-    """A batch, and the samples in which no anomaly could be made: their images are unchanged, their labels 0."""
+    """A batch, and the samples in which no anomaly could be made.
+
+    Those have their images unchanged and labels of 0; their recipes mean nothing.
+    """
 
     batch: Batch
     failed: dict[int, SynthanomError]
@@ -184,15 +187,17 @@ class BatchMaker:
         rng = self.streams.generator(index)
         outputs.images[index] = as_volumes(inputs.images[index].to(torch.float32), inputs.images.ndim - 2)
         outputs.labels[index], outputs.regions[index] = 0.0, False
-        result = synthesise(
-            inputs.sample(index),
-            inputs.tasks[index],
-            self.labeller,
-            rng=rng,
-            donors=inputs.donors[index],
-            **inputs.options.to_dict(),
-        )
-        self.streams.finish(index, rng)
+        try:
+            result = synthesise(
+                inputs.sample(index),
+                inputs.tasks[index],
+                self.labeller,
+                rng=rng,
+                donors=inputs.donors[index],
+                **inputs.options.to_dict(),
+            )
+        finally:
+            self.streams.finish(index, rng)
         self.attempts[index] = result.recipe.attempts
         shape = outputs.labels.shape[1:]
         outputs.images[index] = upload(result.image, outputs.images.device).view(-1, *shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.preprocess.grids import moved_box, placed
+from synthanom.preprocess.grids import bounding_box, moved_box, put_back
 from synthanom.preprocess.state import State
 from synthanom.preprocess.step import AbstractStep
 
@@ -41,17 +41,14 @@ class CropBorder(AbstractStep):
             raise SynthanomError(
                 f"{state.name}: nothing is brighter than the border, the image is constant; leave it out"
             )
-        corner, size = [], []
-        for axis in range(bright.ndim):
-            filled = np.flatnonzero(bright.any(axis=tuple(a for a in range(bright.ndim) if a != axis)))
-            corner.append(int(filled[0]))
-            size.append(int(filled[-1]) + 1 - int(filled[0]))
+        corner, end = bounding_box(bright)
+        size = [h - c for c, h in zip(corner, end, strict=True)]
         return moved_box(state, corner, size), {"corner": corner, "size": size, "from": list(state.shape)}
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Put the map back into an image of zeros."""
-        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return put_back(score, entry)
 
 
 @final
@@ -82,7 +79,7 @@ class Square(AbstractStep):
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off, or put zeros where the image was cropped."""
-        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return put_back(score, entry)
 
 
 @final
@@ -111,4 +108,4 @@ class PadToMultiple(AbstractStep):
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off."""
-        return placed(score, [0] * score.ndim, entry["from"], 0.0)
+        return put_back(score, entry)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import ImageArray
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.preprocess.state import State, index_matrix, product
 from synthanom.preprocess.step import AbstractStep
@@ -69,19 +69,16 @@ class CropToForeground(AbstractStep):
         """Cut image and foreground; the affine's origin moves along."""
         if not state.foreground.any():
             raise SynthanomError(f"{state.name}: the foreground is empty; give a mask or another foreground rule")
-        low, high = [], []
-        for axis, side in enumerate(state.shape):
-            others = tuple(a for a in range(len(state.shape)) if a != axis)
-            inside = np.flatnonzero(state.foreground.any(axis=others))
-            low.append(max(int(inside[0]) - self.margin, 0))
-            high.append(min(int(inside[-1]) + 1 + self.margin, side))
+        first, end = bounding_box(state.foreground)
+        low = [max(c - self.margin, 0) for c in first]
+        high = [min(c + self.margin, side) for c, side in zip(end, state.shape, strict=True)]
         size = [h - c for c, h in zip(low, high, strict=True)]
         return moved_box(state, low, size), {"corner": low, "size": size, "from": list(state.shape)}
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Put the map back into an image of zeros."""
-        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return put_back(score, entry)
 
 
 @final
@@ -121,7 +118,7 @@ class FitShape(AbstractStep):
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off and put zeros where the image was cropped."""
-        return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
+        return put_back(score, entry)
 
     def _check_padding(self, state: State) -> None:
         kept = [min(have, want) for have, want in zip(state.shape, self.shape, strict=True)]
@@ -156,6 +153,21 @@ def _old_from_new(order: Sequence[int], flipped: Sequence[int], shape: Sequence[
         matrix[2 - old, 2 - new] = -1.0 if old in flipped else 1.0
         matrix[2 - old, 3] = shape[old] - 1 if old in flipped else 0.0
     return matrix
+
+
+def bounding_box(mask: MaskArray) -> tuple[list[int], list[int]]:
+    """First marked voxel and end (one after the last) along every axis of a mask that is not empty."""
+    first, end = [], []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        first.append(int(filled[0]))
+        end.append(int(filled[-1]) + 1)
+    return first, end
+
+
+def put_back(score: ImageArray, entry: Mapping[str, Any]) -> ImageArray:
+    """A map on the grid before a step cut or padded, 0 where it was cut; `entry` holds `corner` and `from`."""
+    return placed(score, [-c for c in entry["corner"]], entry["from"], 0.0)
 
 
 def moved_box(state: State, corner: Sequence[int], size: Sequence[int]) -> State:
