@@ -119,10 +119,13 @@ def test_abdomens_serve_as_donors(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_folder_is_named_before_any_work(tmp_path, name):
     (tmp_path / "raw").mkdir()
-    ran = build(tmp_path / "raw", "--out", tmp_path / "data", command=name)
-    assert ran.status == 2 and "is missing; " in ran.error and str(tmp_path / "raw") in ran.error
-    assert not (tmp_path / "data").exists()
-    assert len(named(name).shape) in (2, 3)
+    data_set = named(name)
+    assert len(data_set.shape) in (2, 3)
+    for options, lister in (((), data_set.list_cases), (("--test",), data_set.list_known)):
+        ran = build(tmp_path / "raw", "--out", tmp_path / "data", *options, command=name)
+        message = "is missing; " if lister is not None else "--test"
+        assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()
+        assert lister is None or str(tmp_path / "raw") in ran.error
 
 
 def test_workers_and_names_do_not_change_the_bytes(tmp_path):
@@ -203,7 +206,20 @@ def test_a_split_names_the_radiographs_and_stand_ins_are_taken_in_order(tmp_path
     }
     split.write_text(json.dumps(content))
     out = tmp_path / "data"
-    options = ("--shape", "32,32", "--variants", 1, "--workers", 1, "--tasks", "sink", "--split-file", split)
+    options = (
+        "--shape",
+        "32,32",
+        "--variants",
+        1,
+        "--workers",
+        1,
+        "--tasks",
+        "sink",
+        "--split",
+        "ddad",
+        "--split-file",
+        split,
+    )
     ran = build(raw, "--out", out, *options, command="vindr-cxr")
     assert ran.status == 0 and "5, 2 of them in place of others" in ran.err
     with DataSet.open(out) as data:
@@ -246,8 +262,11 @@ def test_splits_that_are_none_are_refused(tmp_path):
         ran = build(raw, "--out", tmp_path / "data", "--split-file", split, command="vindr-cxr")
         assert ran.status == 2 and message in ran.error
     assert build(raw, "--out", tmp_path / "d", "--split-file", tmp_path / "no", command="vindr-cxr").status == 2
+    for wrong in (("--split", "ddad"), ("--split", "mine", "--split-file", split)):
+        ran = build(raw, "--out", tmp_path / "d", *wrong, command="vindr-cxr")
+        assert ran.status == 2 and "--split" in ran.error
     ran = build(write_zhanglab(tmp_path / "z"), "--out", tmp_path / "d", "--split-file", split, command="zhanglab")
-    assert ran.status == 2 and "which has none" in ran.error
+    assert ran.status == 2 and "a data set that has one" in ran.error
 
 
 def write_medianomaly(root, names=tuple(f"{i:04}.png" for i in range(6))):

@@ -32,6 +32,7 @@ ORDER = [
     "shards",
     "fold_donors",
     "replaying",
+    "truth_set",
     "leaks",
     "description",
     "metrics",

@@ -16,6 +16,7 @@ from synthanom.preprocess import (
     FitShape,
     Foreground,
     ForegroundFromCorners,
+    FrameForeground,
     Invert,
     MinusOneOne,
     PadToMultiple,
@@ -29,7 +30,9 @@ from synthanom.preprocess import (
 from synthanom.volumes import Volume
 from synthanom.volumes.volume import make_volume
 
-KEEP_VOXELS = (CropBorder(), Square(), Square(by="crop"), PadToMultiple(multiple=8))
+KEEP_VOXELS = (
+    CropBorder(), Square(), Square(by="crop"), PadToMultiple(multiple=8), FrameForeground(shape=(24, 32)),
+)  # fmt: skip
 KEEP_PLACES = (Window(centre=40, width=80), EqualiseHistogram(), Invert(), ForegroundFromCorners(threshold=0.5))
 CHANGE_VOXELS = (Rescale(factor=0.5), EdgePreservingResample(spacing=2.0), ResizePicture(shape=(20, 30), order=3))
 
@@ -79,7 +82,8 @@ def test_maps_come_back_to_their_own_voxels_exactly(step, rows, columns, seed):
     try:
         prepared = pipeline.prepare(volume)
     except SynthanomError as refused:
-        assert "at least 12" in str(refused)
+        narrow = "times the voxels" if isinstance(step, FrameForeground) else "at least 12"
+        assert narrow in str(refused) or "at least 12" in str(refused)
         return
     back = pipeline.restore(prepared.image[0], prepared)
     kept = pipeline.restore(np.ones(prepared.foreground.shape, np.float32), prepared) > 0
@@ -242,3 +246,27 @@ def test_every_corner_counts():
     values[8:11] = 0.5  # a bar from side to side: above and below it is background, each with corners of its own
     prepared = Pipeline((ForegroundFromCorners(),)).prepare(make_volume(values, Path("m.nii"), kind="picture"))
     np.testing.assert_array_equal(prepared.foreground, values > 0)
+
+
+def test_a_frame_lies_about_the_foreground_and_takes_what_is_there():
+    values = np.zeros((50, 60), np.float32)
+    values[4:24, 30:56] = np.random.default_rng(0).uniform(20, 100, (20, 26))
+    values[0, 0] = 7.0  # of the surroundings; no foreground
+    mask = np.zeros(values.shape, bool)
+    mask[4:24, 30:56] = True
+    volume = make_volume(values, Path("p.png"), kind="picture", affine=np.diag([0.7, 0.8, 1, 1]))
+    prepared = Pipeline((FrameForeground(shape=(32, 40)),)).prepare(volume, mask)
+    # rows -2 to 30, columns 23 to 63: two rows and three columns are padded
+    np.testing.assert_array_equal(prepared.image[0][2:, :37], values[:30, 23:])
+    assert not prepared.image[0][:2].any() and not prepared.image[0][:, 37:].any()
+    np.testing.assert_array_equal(np.argwhere(prepared.foreground)[[0, -1]], [[6, 7], [25, 32]])
+    assert prepared.trace[0]["corner"] == [-2, 23] and prepared.trace[0]["foreground_lost"] == 0
+    np.testing.assert_allclose(world_of(prepared, (2, 0)), (volume.affine @ [23, 0, 0, 1])[:3])
+    small = Pipeline((FrameForeground(shape=(12, 40)),)).prepare(volume, mask)
+    assert small.trace[0]["foreground_lost"] == pytest.approx(8 / 20)
+    with pytest.raises(SynthanomError, match="times the voxels"):
+        Pipeline((FrameForeground(shape=(90, 100)),)).prepare(volume, mask)
+    with pytest.raises(SynthanomError, match="name one side per axis"):
+        Pipeline((FrameForeground(shape=(20, 20, 20)),)).prepare(volume, mask)
+    with pytest.raises(SynthanomError, match="the foreground is empty"):
+        Pipeline((FrameForeground(shape=(32, 40)),)).prepare(volume, np.zeros_like(mask))

@@ -120,7 +120,7 @@ def image_of(source: Source, raw: Path) -> Image:
     Raises
     ------
     SynthanomError
-        If a file vanished or its name is no Unicode.
+        If a file vanished, its name is no Unicode, or it is a link that leads out of the raw data.
     """
     files = []
     for file in source.files:
@@ -128,6 +128,8 @@ def image_of(source: Source, raw: Path) -> Image:
         try:
             path.encode("utf-8")
             stat = file.stat()
+            if not file.resolve().is_relative_to(raw.resolve()):
+                raise SynthanomError(f"{file}: is a link that leads out of {raw}; copy the file to its place")
         except UnicodeEncodeError as error:
             raise SynthanomError(f"{path!r}: file names must be Unicode (UTF-8), got other bytes; rename it") from error
         except OSError as error:

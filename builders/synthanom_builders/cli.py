@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthanom import exits
+from synthanom.errors import SynthanomError
 from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
     from synthanom_builders.build import Lister, Outcome
+    from synthanom_builders.known import KnownLister
     from synthanom_builders.plan import Plan
     from synthanom_builders.settings import BuildSettings
 
@@ -25,6 +27,7 @@ TaskNames = Annotated[str | None, typer.Option(help="Stored names with commas be
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
 Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
+Test = Annotated[bool, typer.Option("--test", help="List the scans to test on, with their truth, instead of building.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
@@ -79,13 +82,14 @@ def folder(
     ] = False,
     grey: Annotated[bool, typer.Option("--grey", help="Turn colour into grey (0.299 R + 0.587 G + 0.114 B).")] = False,
     folds: Folds = None,
+    test: Test = False,
     dry_run: DryRun = False,
     debug: Debug = False,
 ) -> int:
     """Build a data set from the images under a folder."""
     del debug  # taken care of before this is called
     from synthanom.volumes.reading import Reading
-    from synthanom_builders.folder import list_cases
+    from synthanom_builders.folder import list_cases, list_known
     from synthanom_builders.settings import (
         BuildSettings,
         TaskConfig,
@@ -114,6 +118,8 @@ def folder(
         donors=donors,
         reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
     )
+    if test:
+        return _list_truth(raw, out, settings, list_known, workers=workers, dry_run=dry_run)
     return _build(raw, out, settings, list_cases, workers=workers, dry_run=dry_run)
 
 
@@ -132,20 +138,30 @@ def _add_named(name: str, words: str) -> None:
         donors: DonorSet = None,
         shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
         folds: Folds = None,
+        contrasts: Annotated[
+            str | None, typer.Option(help="Contrasts to take as channels, in this order: T1,T2 (brains).")
+        ] = None,
+        split: Annotated[str | None, typer.Option(help="Name of the split in --split-file: ddad (vindr-cxr).")] = None,
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
+        test: Test = False,
         dry_run: DryRun = False,
         debug: Debug = False,
     ) -> int:
         del debug  # taken care of before this is called
-        from synthanom.errors import SynthanomError
         from synthanom.volumes.reading import Reading
         from synthanom_builders.named import named
-        from synthanom_builders.settings import BuildSettings, TaskConfig, chosen_tasks, read_task_config, shape_option
+        from synthanom_builders.settings import (
+            BuildSettings,
+            TaskConfig,
+            check_split,
+            chosen_contrasts,
+            chosen_tasks,
+            read_task_config,
+            shape_option,
+        )
 
         data_set = named(name)
-        if split_file is not None and not (data_set.takes_split and split_file.is_file()):
-            why = f"no file {split_file}" if data_set.takes_split else f"it for {name}, which has none"
-            raise SynthanomError(f"--split-file must name the split of a data set that has one, got {why}")
+        check_split(name, data_set.split, split, split_file)
         config = TaskConfig() if task_config is None else read_task_config(task_config)
         chosen = chosen_tasks(tasks, config)
         settings = BuildSettings(
@@ -159,8 +175,13 @@ def _add_named(name: str, words: str) -> None:
             donors=donors,
             dataset=name,
             split=split_file,
+            contrasts=chosen_contrasts(contrasts, data_set.contrasts, data_set.usual),
             reading=Reading(grey=data_set.grey),
         )
+        if test:
+            return _list_truth(raw, out, settings, data_set.list_known, workers=workers, dry_run=dry_run)
+        if data_set.list_cases is None:
+            raise SynthanomError(f"{name}: holds no healthy scans to train on; list those to test on with --test")
         return _build(raw, out, settings, data_set.list_cases, workers=workers, dry_run=dry_run)
 
 
@@ -178,6 +199,31 @@ def _build(
     size = _cores() if workers is None else workers
     progress = Progress(terminal=sys.stderr.isatty())
     return _told(build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run), raw, out, settings)
+
+
+def _list_truth(
+    raw: Path, out: Path, settings: "BuildSettings", lister: "KnownLister | None", *, workers: int | None, dry_run: bool
+) -> int:
+    """List a test set, say what came of it, and return the exit status."""
+    from synthanom_builders.progress import Progress
+    from synthanom_builders.truth import list_truth
+
+    if lister is None:
+        raise SynthanomError(f"{settings.dataset}: has no scans whose truth is known; leave --test out")
+    size = _cores() if workers is None else workers
+    progress = Progress(terminal=sys.stderr.isatty())
+    found = list_truth(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run)
+    for path, reason in found.skipped[:SHOWN]:
+        typer.echo(f"skipped {path}: {reason}", err=True)
+    if len(found.skipped) > SHOWN:
+        typer.echo(f"skipped {len(found.skipped)} in all", err=True)
+    cases = found.truth.cases
+    masks, anomalous = sum(case.mask is not None for case in cases), sum(case.anomalous is True for case in cases)
+    healthy = sum(case.anomalous is False for case in cases)
+    known = f"{anomalous} anomalous, {healthy} healthy, {masks} masks"
+    where = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
+    typer.echo(f"{out}: {len(cases)} scans to test on ({known}); {where}")
+    return exits.SKIPPED if found.skipped else exits.DONE
 
 
 def _cores() -> int:

@@ -47,7 +47,7 @@ def _samples(raw: Path, plan: Plan) -> list[Sample]:
             break
         if not problem:
             try:
-                samples.append(prepare_case(raw, case, pipeline, reading)[0])
+                samples.append(prepare_case(raw, case, pipeline, reading, plan.options.get("dataset"))[0])
             except (SynthanomError, OSError):
                 continue  # the build itself will list it
     return samples

@@ -13,6 +13,7 @@ from synthanom.volumes.contrasts import Grouped, grouped
 from synthanom.volumes.masks import mask_of, split_masks
 from synthanom.volumes.volume import Kind
 from synthanom_builders.cases import Case, Image, image_of, with_problem
+from synthanom_builders.known import KnownListing
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.subjects import with_subjects
 
@@ -71,6 +72,21 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     cases, rule = with_subjects(cases, settings.subjects)
     notes.append(f"subjects: {len({case.subject for case in cases})} ({rule})")
     return Listing(cases=tuple(cases), contrasts=contrasts, notes=tuple(notes))
+
+
+def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
+    """List the scans to test on of a folder whose layout says which those are.
+
+    Raises
+    ------
+    SynthanomError
+        If it does not.
+    """
+    del out, settings
+    raise SynthanomError(
+        f"{raw}: --test needs a layout that tells what to test on; without one, give synthanom predict a folder of "
+        "scans and synthanom evaluate a folder of masks"
+    )
 
 
 def cases_under(raw: Path, place: Path, out: Path) -> list[Case]:

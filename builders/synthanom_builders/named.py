@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from synthanom.arrays import MaskArray
     from synthanom.preprocess import Pipeline
+    from synthanom.volumes import Reading, Volume
+    from synthanom_builders.cases import Case
     from synthanom_builders.folder import Listing
+    from synthanom_builders.known import KnownLister
     from synthanom_builders.settings import BuildSettings
 
 # name on the command line -> what --help says; the file bears the part of the name before the hyphen
 NAMES = {
+    "hcp": "Healthy brains of the Human Connectome Project: RAW/<subject>/T1w/T2w_acpc_dc_restore_brain.nii.gz.",
+    "brats": "Brains with glioma, for testing only (--test): BraTS 2017 and later, a folder for each case.",
+    "isles15": "Brains with a stroke, for testing only (--test): ISLES 2015, RAW/SISS2015_Training.",
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
     "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
@@ -30,19 +37,31 @@ class NamedDataSet:
     ----------
     shape : tuple of ints
         Of every image, unless ``--shape`` asks for another.
-    list_cases : function of (raw, out, settings)
-        Checks the layout, then lists the cases.
     pipeline : function of (settings, shape)
-    takes_split : bool
-        Whether ``--split-file`` means anything.
+    list_cases : function of (raw, out, settings), or None
+        Checks the layout, then lists the healthy cases to train on; None where there are none.
+    list_known : function of (raw, out, settings), or None
+        Checks the layout, then lists what a detector is tested on; None where the truth is not known.
+    read : function of (raw, case, reading), or None
+        Reads a case that is no file of its own; None for files.
+    split : str
+        Name of the split that ``--split-file`` holds; empty where there is none.
+    contrasts : tuple of str
+        That ``--contrasts`` may name; empty where there is one only.
+    usual : tuple of str
+        Contrasts to take where none are named.
     grey : bool
         Whether colour is turned into grey.
     """
 
     shape: tuple[int, ...]
-    list_cases: "Callable[[Path, Path, BuildSettings], Listing]"
     pipeline: "Callable[[BuildSettings, tuple[int, ...]], Pipeline]"
-    takes_split: bool = False
+    list_cases: "Callable[[Path, Path, BuildSettings], Listing] | None" = None
+    list_known: "KnownLister | None" = None
+    read: "Callable[[Path, Case, Reading], tuple[Volume, MaskArray | None]] | None" = None
+    split: str = ""
+    contrasts: tuple[str, ...] = ()
+    usual: tuple[str, ...] = ()
     grey: bool = False
 
 

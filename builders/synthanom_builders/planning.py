@@ -40,7 +40,8 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
     if settings.reading != AS_STORED:
         pipeline["reading"] = settings.reading.to_dict()
     if listing.contrasts:
-        pipeline["channels"] = {"pattern": settings.channels, "contrasts": list(listing.contrasts)}
+        pattern = {} if settings.channels is None else {"pattern": settings.channels}
+        pipeline["channels"] = {**pattern, "contrasts": list(listing.contrasts)}
     if settings.foreground not in RULES:
         pipeline["masks"] = {"pattern": settings.foreground}
     return Plan(

@@ -48,6 +48,8 @@ class BuildSettings:
         Name of a data set whose files and steps are known; None for `folder`.
     split : Path or None
         File that names the images to take, for data sets that have such.
+    contrasts : tuple of str
+        To take as channels, in this order, for data sets that have several; empty for the others.
     reading : Reading
         What is read beyond grey, complete images.
     """
@@ -67,6 +69,7 @@ class BuildSettings:
     donors: Path | None = None
     dataset: str | None = None
     split: Path | None = None
+    contrasts: tuple[str, ...] = ()
     reading: Reading = AS_STORED
 
     def __post_init__(self) -> None:
@@ -95,6 +98,7 @@ class BuildSettings:
             "channels": self.channels,
             "folds": self.folds,
             **({} if self.dataset is None else {"dataset": self.dataset}),
+            **({"contrasts": list(self.contrasts)} if self.contrasts else {}),
             **({} if self.split is None else {"split": hashlib.sha256(self.split.read_bytes()).hexdigest()}),
             **({"reading": self.reading.to_dict()} if self.reading != AS_STORED else {}),
         }
@@ -185,6 +189,42 @@ def chosen_normalisation(name: str | None) -> Normalise:
         if known == (name or "auto"):
             return known
     raise SynthanomError(f"--normalise must be zscore, minus-one-one or none, got {name!r}")
+
+
+def check_split(name: str, known: str, asked: str | None, file: Path | None) -> None:
+    """Refuse a split of another name than the data set's, or without a file.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if asked is None and file is None:
+        return
+    if not known:
+        raise SynthanomError(f"--split-file must name the split of a data set that has one, got it for {name}")
+    if asked not in (None, known):
+        raise SynthanomError(f"--split must be {known} for {name}, got {asked!r}")
+    if file is None or not file.is_file():
+        got = "none" if file is None else f"no file {file}"
+        raise SynthanomError(f"--split {known} needs its --split-file, got {got}; builders/README.md says where it is")
+
+
+def chosen_contrasts(text: str | None, known: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
+    """The value of ``--contrasts``, spelled as the data set spells them; `usual` where nothing was asked for.
+
+    Raises
+    ------
+    SynthanomError
+        For a contrast that the data set does not have, or that is named twice.
+    """
+    if text is None:
+        return usual
+    spelled = {name.lower(): name for name in known}
+    asked = [name.strip().lower() for name in text.split(",")]
+    if not known or not set(asked) <= set(spelled) or len(set(asked)) < len(asked):
+        choice = f"some of {', '.join(known)}, each once" if known else "left out: this data set has one only"
+        raise SynthanomError(f"--contrasts must be {choice}, got {text!r}")
+    return tuple(spelled[name] for name in asked)
 
 
 def spacing_option(text: str | None) -> tuple[float, ...] | float | None:

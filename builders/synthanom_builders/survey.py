@@ -1,16 +1,18 @@
 """Looking at every case before anything is planned: what can be read, and which shape fits all."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from synthanom.arrays import MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.preprocess import Pipeline, Resample
 from synthanom.sample import MIN_SIDE, USUAL_DEVIATION
 from synthanom.volumes.orientation import canonical_axes
+from synthanom.volumes.reading import Reading
 from synthanom.volumes.volume import Kind, Volume
 from synthanom_builders.cases import Case, read_case
 from synthanom_builders.folder import preprocessing
@@ -62,7 +64,7 @@ class Survey:
 def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
     """Read a case and say what it is; nothing of it is kept."""
     try:
-        volume, mask = read_case(raw, case, settings.reading)
+        volume, mask = reader_of(settings.dataset)(raw, case, settings.reading)
         if min(volume.image.shape[1:]) >= MIN_SIDE:
             Pipeline(()).prepare(volume, mask)  # no step at all: it refuses NaN and constant images
         shape, spacing = grid_of(volume, settings.spacing)
@@ -92,6 +94,11 @@ def pipeline_of(settings: BuildSettings, kind: Kind, shape: tuple[int, ...] | No
     if settings.dataset is None or shape is None:
         return preprocessing(settings, kind, shape)
     return named(settings.dataset).pipeline(settings, shape)
+
+
+def reader_of(dataset: str | None) -> Callable[[Path, Case, Reading], tuple[Volume, MaskArray | None]]:
+    """What reads the cases of a data set: its own function where they are no files, else `read_case`."""
+    return (None if dataset is None else named(dataset).read) or read_case
 
 
 def relative(error: BaseException, raw: Path) -> str:

@@ -20,7 +20,7 @@ from synthanom.synthesis import synthesise
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.volumes.reading import Reading, reading_of
-from synthanom_builders.cases import Case, read_case
+from synthanom_builders.cases import Case
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.records import (
     Skipped,
@@ -31,7 +31,7 @@ from synthanom_builders.records import (
     write_record,
 )
 from synthanom_builders.settings import BuildSettings
-from synthanom_builders.survey import Finding, look_at, relative
+from synthanom_builders.survey import Finding, look_at, reader_of, relative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
             skipped.append(Skipped(id=case.id, path=case.path, stage="read", variant=None, reason=problem))
             continue
         try:
-            sample, offset = prepare_case(place.raw, case, pipeline, reading)
+            sample, offset = prepare_case(place.raw, case, pipeline, reading, plan.options.get("dataset"))
         except (SynthanomError, OSError) as error:
             reason = relative(error, place.raw)
             skipped.append(Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=reason))
@@ -89,7 +89,9 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
 
 
-def prepare_case(raw: Path, case: Case, pipeline: Pipeline, reading: Reading) -> tuple[Sample, tuple[int, ...]]:
+def prepare_case(
+    raw: Path, case: Case, pipeline: Pipeline, reading: Reading, dataset: str | None = None
+) -> tuple[Sample, tuple[int, ...]]:
     """A case as a sample, and where its image begins in the stored grid (voxels).
 
     Raises
@@ -97,7 +99,7 @@ def prepare_case(raw: Path, case: Case, pipeline: Pipeline, reading: Reading) ->
     SynthanomError
         Naming the file; also where the image is not on the scale that the tasks' settings assume.
     """
-    volume, mask = read_case(raw, case, reading)
+    volume, mask = reader_of(dataset)(raw, case, reading)
     prepared = pipeline.prepare(volume, mask)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NormalisationWarning)

@@ -123,4 +123,4 @@ def _case(raw: Path, place: Path, name: str) -> Case:
     return Case(id=image.id, subject=name, images=(image,))
 
 
-DATA_SETS = {"vindr-cxr": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=equalised, takes_split=True)}
+DATA_SETS = {"vindr-cxr": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=equalised, split="ddad")}

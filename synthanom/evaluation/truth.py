@@ -13,6 +13,8 @@ from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.predicting.folder import SCORES, read_prediction
 from synthanom.preprocess import check_grid
+from synthanom.truth_set import NAME as TRUTH
+from synthanom.truth_set import holds_truth, read_truth_set
 from synthanom.volumes import Source, Volume, discover, read, read_mask
 from synthanom.volumes.discover import EXTENSIONS, format_of
 
@@ -91,7 +93,7 @@ def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Mis
 
     Parameters
     ----------
-    truth : folder of masks whose relative paths are those of the scans, extensions aside
+    truth : folder of masks whose relative paths are those of the scans, extensions aside; or one with a `truth.json`
     labels : CSV file with the columns id and label (0 or 1), and subject if wanted
     missing : what a map without mask and label is taken for
 
@@ -102,6 +104,8 @@ def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Mis
     """
     if truth is None and labels is None:
         raise SynthanomError("evaluation needs the truth; give masks with --truth, or labels of images with --labels")
+    if truth is not None and holds_truth(truth):
+        return _listed(maps, truth, labels)
     masks = {} if truth is None else {source.id: source for source in discover(truth)}
     known, subjects = ({}, {}) if labels is None else _labels(labels)
     unknown = [name for name in maps.sources if name not in masks and name not in known]
@@ -123,6 +127,24 @@ def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Mis
     if unseen:
         notes.append(f"{len(unseen)} images of the truth have no map and are left out, the first {unseen[0]!r}")
     return Truth(items=tuple(items), notes=tuple(notes))
+
+
+def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:
+    """What a test set's list says of every map."""
+    if labels is not None:
+        raise SynthanomError(f"{labels}: {folder / TRUTH} holds the labels already; leave --labels out")
+    cases = {case.id: case for case in read_truth_set(folder).cases}
+    unknown = [name for name in maps.sources if name not in cases]
+    if unknown:
+        raise SynthanomError(
+            f"{folder}: {len(unknown)} of {len(maps.sources)} maps are of scans that the test set does not have, first "
+            f"{unknown[0]!r}; score it with synthanom predict --input {folder}"
+        )
+    found = (cases[name] for name in sorted(maps.sources))
+    items = [Item(id=c.id, subject=c.subject, anomalous=c.anomalous, mask=c.mask) for c in found]
+    unseen = [name for name in cases if name not in maps.sources]
+    notes = [f"{len(unseen)} scans of the test set have no map and are left out, the first {unseen[0]!r}"]
+    return Truth(items=tuple(items), notes=tuple(notes if unseen else ()))
 
 
 def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | None]:

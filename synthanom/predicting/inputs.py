@@ -10,6 +10,8 @@ from synthanom.predicting.listing import NONE, Found, list_images
 from synthanom.predicting.stored import Remembered, remembered
 from synthanom.preprocess import Pipeline, Prepared, align, mask_on_grid
 from synthanom.training.checkpoint import ModelCard
+from synthanom.truth_set import NAME as TRUTH
+from synthanom.truth_set import TruthSet, holds_truth, read_truth_set
 from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.contrasts import Group, Grouped, grouped, shown_contrasts
 from synthanom.volumes.masks import mask_of
@@ -73,7 +75,7 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
 
     Parameters
     ----------
-    given : path of a folder, a file, or a folder that holds one DICOM series
+    given : path of a folder, a file, a folder that holds one DICOM series, or one with a `truth.json`
     card : ModelCard
     channels : str, optional
         As `synthanom.volumes.contrasts.grouped` takes it; the model's own by default. Where it finds the contrasts of
@@ -88,6 +90,8 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
         Nothing there, a model of several channels without a pattern, or a pattern that does not fit the files.
     """
     stored = remembered(card.preprocessing, card.channels)
+    if holds_truth(given):
+        return _of_test_set(read_truth_set(given), stored, given, (channels, foreground))
     listing = list_images(given, stored.masks, foreground)
     if card.channels > 1 and not given.is_dir():
         raise SynthanomError(
@@ -115,6 +119,26 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
         masks=listing.pattern,
         unmatched=together.unmatched,
     )
+
+
+def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[str | None, str | None]) -> Scans:
+    """The scans that a test set lists, their contrasts in the model's order."""
+    if any(asked):
+        raise SynthanomError(
+            f"{given}: its {TRUTH} names contrasts and files already; leave --channels and --foreground out"
+        )
+    names, wanted = ([name.lower() for name in part] for part in (truth.contrasts, stored.contrasts))
+    if names and wanted and sorted(names) != sorted(wanted):
+        raise SynthanomError(
+            f"{given}: must have the model's contrasts {', '.join(stored.contrasts)}, got "
+            f"{', '.join(truth.contrasts)}; list the test set again with those --contrasts"
+        )
+    order = [names.index(name) for name in wanted] if names and wanted else None
+    scans = []
+    for case in truth.cases:
+        sources = case.images if order is None else tuple(case.images[k] for k in order)
+        scans.append(Scan(id=case.id, sources=sources))
+    return Scans(scans=tuple(scans), channels=None, contrasts=truth.contrasts, masks=None, unmatched=())
 
 
 def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:

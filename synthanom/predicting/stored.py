@@ -16,7 +16,7 @@ class Remembered:
     channels : str or None
         As `synthanom.volumes.contrasts.grouped` takes it.
     contrasts : tuple of str
-        One per channel of the model, in channel order; empty without `channels`.
+        One per channel of the model, in channel order; empty where they have no names.
     masks : str or None
         As `synthanom.volumes.masks.split_masks` takes it.
     """
@@ -50,7 +50,8 @@ def remembered(preprocessing: Mapping[str, Any], channels: int) -> Remembered:
         raise _edited("channels", "a list of contrasts", grouping)
     if len(set(contrasts)) != channels or len(contrasts) != channels:
         raise _edited("channels", f"{channels} contrasts, as many as the model's channels,", grouping)
-    pattern = _pattern(grouping, "channels")
+    # a data set known by name has contrasts but no pattern: its files' names say nothing about other scans'
+    pattern = _pattern(grouping, "channels") if "pattern" in grouping else None
     return Remembered(channels=pattern, contrasts=tuple(contrasts), masks=_pattern(masking, "masks"))
 
 

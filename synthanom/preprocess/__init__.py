@@ -1,7 +1,7 @@
 """From raw scans to what models see, as data: every step is stored with its settings and can be undone."""
 
 from synthanom.preprocess.contrasts import align, check_grid, mask_on_grid
-from synthanom.preprocess.framing import CropBorder, PadToMultiple, Square
+from synthanom.preprocess.framing import CropBorder, FrameForeground, PadToMultiple, Square
 from synthanom.preprocess.grey_values import EqualiseHistogram, Invert, Window
 from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
 from synthanom.preprocess.intensities import Foreground, ForegroundFromCorners, MinusOneOne, ZScore
@@ -19,6 +19,7 @@ __all__ = [
     "FitShape",
     "Foreground",
     "ForegroundFromCorners",
+    "FrameForeground",
     "Invert",
     "MinusOneOne",
     "PadToMultiple",

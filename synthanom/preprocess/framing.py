@@ -1,4 +1,5 @@
-"""Steps that choose a frame by what the image holds: borders cut off, squares, sides that divide evenly."""
+"""Steps that choose a frame by what the image holds: borders cut off, squares, sides that divide evenly, a frame
+around the foreground."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.preprocess.grids import bounding_box, moved_box, put_back
+from synthanom.preprocess.grids import bounding_box, check_dims, check_shape, framed, moved_box, put_back
 from synthanom.preprocess.state import State
 from synthanom.preprocess.step import AbstractStep
 
@@ -108,4 +109,38 @@ class PadToMultiple(AbstractStep):
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off."""
+        return put_back(score, entry)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FrameForeground(AbstractStep):
+    """Takes a frame of a fixed shape around the middle of the foreground's bounding box, padded as by `FitShape`.
+
+    So scans of different grids, in which a brain lies here or there, end up alike.
+
+    Attributes
+    ----------
+    shape : tuple of D ints
+        Voxels, in axis order.
+    """
+
+    name: ClassVar[str] = "frame-foreground"
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", check_shape(self.shape, self.name))
+
+    def forward(self, state: State) -> tuple[State, dict[str, Any]]:
+        """Crop and pad; the trace keeps the corner and the part of the foreground that was cut away."""
+        check_dims(state, self.shape)
+        if not state.foreground.any():
+            raise SynthanomError(f"{state.name}: the foreground is empty; give a mask or another foreground rule")
+        first, end = bounding_box(state.foreground)
+        corner = [(low + high - want) // 2 for low, high, want in zip(first, end, self.shape, strict=True)]
+        return framed(state, corner, self.shape)
+
+    @staticmethod
+    def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
+        """Cut the padding off and put zeros where the image was cropped."""
         return put_back(score, entry)

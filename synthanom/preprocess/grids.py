@@ -102,34 +102,55 @@ class FitShape(AbstractStep):
 
     def forward(self, state: State) -> tuple[State, dict[str, Any]]:
         """Crop and pad; the trace keeps the corner and the part of the foreground that was cut away."""
-        if len(self.shape) != len(state.shape):
-            raise SynthanomError(
-                f"{state.name}: the image has {len(state.shape)} axes of shape {state.shape}, "
-                f"the wanted shape {self.shape} has {len(self.shape)}; name one side per axis"
-            )
-        self._check_padding(state)
+        check_dims(state, self.shape)
         corner = [(have - want) // 2 for have, want in zip(state.shape, self.shape, strict=True)]
-        moved = moved_box(state, corner, self.shape)
-        before = int(np.count_nonzero(state.foreground))
-        lost = before - int(np.count_nonzero(moved.foreground))
-        entry = {"corner": corner, "size": list(self.shape), "from": list(state.shape)}
-        return moved, entry | {"foreground_lost": lost / max(before, 1)}
+        return framed(state, corner, self.shape)
 
     @staticmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
         """Cut the padding off and put zeros where the image was cropped."""
         return put_back(score, entry)
 
-    def _check_padding(self, state: State) -> None:
-        kept = [min(have, want) for have, want in zip(state.shape, self.shape, strict=True)]
-        ratio = product(self.shape) / product(kept)
-        if ratio > MAX_PADDING:
-            spacing = "" if state.spacing is None else f" (voxels are now {_rounded(state.spacing)} mm)"
-            raise SynthanomError(
-                f"{state.name}: padding {state.shape} to {self.shape} makes {ratio:.3g} times the voxels, "
-                f"at most {MAX_PADDING:g} times are stored; take a shape near {tuple(kept)} or resample "
-                f"to a finer spacing{spacing}"
-            )
+
+def framed(state: State, corner: list[int], shape: tuple[int, ...]) -> tuple[State, dict[str, Any]]:
+    """The box of this corner and shape, and its trace with the share of the foreground that was cut away.
+
+    Raises
+    ------
+    SynthanomError
+        If more than half of it would be padding.
+    """
+    kept = [
+        max(0, min(start + want, have) - max(start, 0))
+        for start, want, have in zip(corner, shape, state.shape, strict=True)
+    ]
+    ratio = product(shape) / max(1, product(kept))
+    if ratio > MAX_PADDING:
+        spacing = "" if state.spacing is None else f" (voxels are now {_rounded(state.spacing)} mm)"
+        raise SynthanomError(
+            f"{state.name}: padding {state.shape} to {shape} makes {ratio:.3g} times the voxels, "
+            f"at most {MAX_PADDING:g} times are stored; take a shape near {tuple(kept)} or resample "
+            f"to a finer spacing{spacing}"
+        )
+    moved = moved_box(state, corner, shape)
+    before = int(np.count_nonzero(state.foreground))
+    lost = before - int(np.count_nonzero(moved.foreground))
+    entry = {"corner": corner, "size": list(shape), "from": list(state.shape)}
+    return moved, entry | {"foreground_lost": lost / max(before, 1)}
+
+
+def check_dims(state: State, shape: tuple[int, ...]) -> None:
+    """Refuse a shape with another number of axes than the image's.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if len(shape) != len(state.shape):
+        raise SynthanomError(
+            f"{state.name}: the image has {len(state.shape)} axes of shape {state.shape}, "
+            f"the wanted shape {shape} has {len(shape)}; name one side per axis"
+        )
 
 
 def check_shape(shape: Any, name: str) -> tuple[int, ...]:

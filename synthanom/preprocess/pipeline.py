@@ -9,7 +9,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, check_mask
 from synthanom.errors import SynthanomError
-from synthanom.preprocess.framing import CropBorder, PadToMultiple, Square
+from synthanom.preprocess.framing import CropBorder, FrameForeground, PadToMultiple, Square
 from synthanom.preprocess.grey_values import EqualiseHistogram, Invert, Window
 from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
 from synthanom.preprocess.intensities import Foreground, ForegroundFromCorners, MinusOneOne, Rule, ZScore
@@ -42,6 +42,7 @@ STEPS: Mapping[str, type[AbstractStep]] = MappingProxyType(
             Window,
             EqualiseHistogram,
             Invert,
+            FrameForeground,
         )
     }
 )
