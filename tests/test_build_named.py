@@ -17,6 +17,8 @@ from synthanom_builders.settings import BuildSettings
 from synthanom.manifest import read_manifest
 from synthanom.replaying import check_replay
 from synthanom.shards import DataSet, check
+from synthanom.truth_set import read_truth_set
+from synthanom.volumes import read, read_mask
 from synthanom.volumes.volume import make_volume
 
 QUICK = ("--variants", 1, "--workers", 1, "--tasks", "sink,smooth_intensity")
@@ -227,6 +229,82 @@ def test_a_split_names_the_radiographs_and_stand_ins_are_taken_in_order(tmp_path
     split.write_text(json.dumps({**content, "train": {"0": ["f03.png", "f05.png"]}}))
     changed = build(raw, "--out", out, *options, command="vindr-cxr")
     assert changed.status == 2 and "split was" in changed.error
+
+
+def write_vindr_test(root):
+    """Three radiographs of the test part: one healthy, one with two boxes, one with a box that leaves the image."""
+    (root / "test").mkdir(parents=True)
+    (root / "annotations").mkdir(exist_ok=True)
+    for i, name in enumerate(("a", "b", "c")):
+        write_radiograph(root / "test" / f"{name}.dicom", 20 + i)
+    (root / "annotations/annotations_test.csv").write_text(
+        "image_id,class_name,x_min,y_min,x_max,y_max\n"
+        "b,Cardiomegaly,3.5,4,20,22\na,No finding,,,,\nb,Aortic enlargement,30,40.25,33.5,41\n"
+        "c,Nodule/Mass,45,-3,99,5\n"
+    )
+    return root
+
+
+def test_the_test_part_of_vindr_has_boxes_as_masks(tmp_path):
+    raw, out = write_vindr_test(tmp_path / "raw"), tmp_path / "truth"
+    ran = build(raw, "--test", "--out", out, "--workers", 1, command="vindr-cxr")
+    assert ran.status == 0 and "3 scans to test on (2 anomalous, 1 healthy, 2 masks)" in ran.out
+    healthy, sick, leaving = read_truth_set(out).cases
+    assert (healthy.id, healthy.anomalous, healthy.mask, healthy.kind) == ("test/a", False, None, "")
+    assert sick.subject == "b" and sick.anomalous and sick.kind == "Aortic enlargement; Cardiomegaly"
+    assert read(sick.images[0]).image.shape == (1, 60, 52)
+    expected = np.zeros((60, 52), bool)
+    expected[4:22, 3:20] = expected[40:41, 30:34] = True
+    np.testing.assert_array_equal(read_mask(sick.mask)[0], expected)
+    expected[:] = False
+    expected[:5, 45:] = True
+    np.testing.assert_array_equal(read_mask(leaving.mask)[0], expected)
+
+
+def test_a_split_names_what_to_test_on_and_stand_ins_come_from_the_end(tmp_path):
+    raw, split = write_vindr(tmp_path / "raw"), tmp_path / "data.json"
+    content = {
+        "train": {"0": ["f08.png", "f10.png", "f03.png"]},
+        "test": {"0": ["f00.png", "f11.png"], "1": ["f09.png"]},
+    }
+    split.write_text(json.dumps(content))
+    options = ("--split", "ddad", "--split-file", split, "--workers", 1)
+    ran = build(raw, "--test", "--out", tmp_path / "t", *options, command="vindr-cxr")
+    assert ran.status == 0 and "3, 1 healthy ones in place of others" in ran.err
+    cases = read_truth_set(tmp_path / "t").cases
+    # f10 of the training part is replaced by f01, f11 of the test part by f07
+    assert [(case.subject, case.anomalous) for case in cases] == [("f00", False), ("f07", False), ("f09", True)]
+    mask = read_mask(cases[2].mask)[0]
+    assert mask[4:22, 3:20].all() and mask.sum() == 18 * 17
+    trained = named("vindr-cxr").list_cases(raw, tmp_path, BuildSettings(split=split)).cases
+    assert [case.subject for case in trained] == ["f01", "f03", "f08"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("b,Nodule/Mass,1,2,x,4\n", "line 2 must give a finding's box as four numbers"),
+        ("b,Nodule/Mass,,,,\n", "line 2 must give a finding's box as four numbers"),
+        ("b,Nodule/Mass,9,2,3,4\n", "x_min < x_max"),
+        ("b,Nodule/Mass,1,2,nan,4\n", "x_min < x_max"),
+        ("../x,Nodule/Mass,1,2,3,4\n", "must be the name of a file there"),
+        ("d,Nodule/Mass,1,2,3,4\n", "d.dicom: this radiograph is missing"),
+    ],
+)
+def test_boxes_that_are_none_are_refused(tmp_path, rows, message):
+    raw = write_vindr_test(tmp_path / "raw")
+    (raw / "annotations/annotations_test.csv").write_text("image_id,class_name,x_min,y_min,x_max,y_max\n" + rows)
+    ran = build(raw, "--test", "--out", tmp_path / "t", "--workers", 1, command="vindr-cxr")
+    assert ran.status == 2 and message in ran.error and not (tmp_path / "t").exists()
+
+
+def test_boxes_outside_of_their_image_leave_it_out(tmp_path):
+    raw = write_vindr_test(tmp_path / "raw")
+    with (raw / "annotations/annotations_test.csv").open("a") as file:
+        file.write("a,Nodule/Mass,80,2,90,9\n")
+    ran = build(raw, "--test", "--out", tmp_path / "t", "--workers", 1, command="vindr-cxr")
+    assert ran.status == 3 and "skipped test/a.dicom: none of its boxes lies in the image" in ran.err
+    assert [case.id for case in read_truth_set(tmp_path / "t").cases] == ["test/b", "test/c"]
 
 
 @pytest.mark.parametrize(

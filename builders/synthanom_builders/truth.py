@@ -111,7 +111,7 @@ def draw_cases(raw: Path, out: Path, cases: Sequence[KnownCase]) -> list[str]:
             _draw(raw, out, one)
             problems.append("")
         except (SynthanomError, OSError) as error:
-            problems.append(relative(error, raw))
+            problems.append(relative(error, raw).removeprefix(f"{one.case.path}: "))
     return problems
 
 

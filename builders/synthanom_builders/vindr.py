@@ -1,4 +1,4 @@
-"""VinDr-CXR: chest radiographs read by three radiologists; those in which all three found nothing.
+"""VinDr-CXR: chest radiographs read by radiologists; those in which three found nothing, and those to test on.
 
 References
 ----------
@@ -9,24 +9,63 @@ doi:10.1007/978-3-031-16437-8_56 (the split).
 Baugh et al., "Many tasks make light work", MICCAI 2023, doi:10.1007/978-3-031-43907-0_16 (preprocessing).
 """
 
-import csv
-import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.volumes.reading import AS_STORED
 from synthanom.volumes.volume import Source
-from synthanom_builders.cases import Case, image_of
+from synthanom_builders.cases import Case, image_of, read_case
 from synthanom_builders.folder import Listing
+from synthanom_builders.known import KnownCase, KnownListing
 from synthanom_builders.named import NamedDataSet, below
 from synthanom_builders.picture_steps import equalised
 from synthanom_builders.settings import BuildSettings
+from synthanom_builders.vindr_tables import (
+    READERS,
+    Corners,
+    Reports,
+    of_split,
+    read_reports,
+    tested_by_split,
+    unanimous,
+)
 
-TABLES = ("annotations/annotations_train.csv", "train.csv", "annotations_train.csv")
-REMEDY = "name the folder that holds 'train' with its .dicom files and the table of annotations"
-NOTHING = "No finding"
-READERS = 3
+TRAIN_TABLES = ("annotations/annotations_train.csv", "train.csv", "annotations_train.csv")
+TEST_TABLES = ("annotations/annotations_test.csv", "annotations_test.csv")
+REMEDY = "name the folder that holds '{}' with its .dicom files and the table of annotations"
 ENDINGS = (".dicom", ".dcm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boxes:
+    """What readers drew around findings, for all of them together.
+
+    Attributes
+    ----------
+    corners : tuple of (x_min, y_min, x_max, y_max)
+        In pixels of the file, from the left upper corner of the first.
+    """
+
+    corners: tuple[Corners, ...]
+
+    def draw(self, raw: Path, case: Case) -> tuple[ImageArray | None, MaskArray | None]:
+        """The union of the boxes on the radiograph's own pixels, every pixel that a box touches."""
+        volume, _ = read_case(raw, case, AS_STORED)
+        mask = np.zeros(volume.image.shape[1:], dtype=bool)
+        for left, top, right, bottom in self.corners:
+            rows = slice(max(0, math.floor(top)), max(0, math.ceil(bottom)))
+            mask[rows, max(0, math.floor(left)) : max(0, math.ceil(right))] = True
+        if not mask.any():
+            raise SynthanomError(
+                f"{case.path}: none of its boxes lies in the image, got {self.corners}; check the table"
+            )
+        return None, mask
 
 
 def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
@@ -38,11 +77,8 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
         If a file is missing, or a table or split is not what it should be.
     """
     del out
-    place = below(raw, ("train",), REMEDY)
-    table = next((raw / name for name in TABLES if (raw / name).is_file()), None)
-    if table is None:
-        raise SynthanomError(f"{raw / TABLES[0]}: the table of annotations is missing; {REMEDY}")
-    healthy = unanimous(table)
+    place = below(raw, ("train",), REMEDY.format("train"))
+    healthy = unanimous(read_reports(_table(raw, TRAIN_TABLES, "train")))
     notes = [f"radiographs in which all {READERS} readers found nothing: {len(healthy)}"]
     chosen = healthy
     if settings.split is not None:
@@ -52,65 +88,44 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     return Listing(cases=tuple(cases), contrasts=(), notes=tuple(notes))
 
 
-def unanimous(table: Path) -> list[str]:
-    """Ids of the images that three readers or more looked at and all of them found nothing in, sorted.
+def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
+    """List the radiographs of the test part with their findings, or those that a split of the training part tests on.
 
     Raises
     ------
     SynthanomError
-        If the table cannot be read or lacks a column.
+        If a file is missing, or a table or split is not what it should be.
     """
-    readers: dict[str, set[str]] = {}
-    found: set[str] = set()
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = {"image_id", "rad_id", "class_name"} - set(rows.fieldnames or ())
-            if missing:
-                raise SynthanomError(
-                    f"{table}: must have the columns image_id, rad_id and class_name, got no {min(missing)}"
-                )
-            for row in rows:
-                readers.setdefault(row["image_id"], set()).add(row["rad_id"])
-                if row["class_name"] != NOTHING:
-                    found.add(row["image_id"])
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise SynthanomError(f"{table}: must be a readable CSV table of annotations: {error}") from error
-    return sorted(name for name, who in readers.items() if name not in found and len(who) >= READERS)
+    del out
+    part, tables = ("test", TEST_TABLES) if settings.split is None else ("train", TRAIN_TABLES)
+    place = below(raw, (part,), REMEDY.format(part))
+    reports = read_reports(_table(raw, tables, part), boxes=True, readers=settings.split is not None)
+    chosen, notes = sorted(reports), []
+    if settings.split is not None:
+        chosen, replaced = tested_by_split(settings.split, unanimous(reports))
+        notes = [f"of the split {settings.split.name}: {len(chosen)}, {replaced} healthy ones in place of others"]
+        unknown = [name for name in chosen if name not in reports]
+        if unknown:
+            raise SynthanomError(
+                f"{settings.split}: the table says nothing about {unknown[0]!r}; is it this data set's?"
+            )
+    cases = [_known(_case(raw, place, name), reports[name]) for name in chosen]
+    return KnownListing(cases=tuple(cases), notes=tuple(notes))
 
 
-def of_split(path: Path, healthy: Sequence[str]) -> tuple[list[str], int]:
-    """The healthy training images of a split, and how many of them stand in for images that not all found healthy.
-
-    Those are replaced by the first other healthy images in sorted order that the split's test part does not name.
-
-    Raises
-    ------
-    SynthanomError
-        If the file is not a split as DDAD has it, or there are too few other images.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        listed, test = _stems(content["train"]["0"]), _stems(content["test"]["0"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SynthanomError(
-            f"{path}: must be JSON with lists of file names under train/0 and test/0, as DDAD's split has them, got "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    known = set(healthy)
-    kept = [name for name in listed if name in known]
-    others = [name for name in healthy if name not in {*listed, *test}]
-    wanted = len(listed) - len(kept)
-    if wanted > len(others):
-        raise SynthanomError(
-            f"{path}: {wanted} of its training images are not unanimously healthy and {len(others)} others are; "
-            "is it the split of this data set?"
-        )
-    return sorted([*kept, *others[:wanted]]), wanted
+def _known(case: Case, reports: Reports) -> KnownCase:
+    kinds = sorted({kind for kind, _ in reports.findings})
+    if not kinds:
+        return KnownCase(case=case, anomalous=False)
+    boxes = Boxes(corners=tuple(corners for _, corners in reports.findings))
+    return KnownCase(case=case, anomalous=True, kind="; ".join(kinds), drawing=boxes)
 
 
-def _stems(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(Path(name).stem for name in names))
+def _table(raw: Path, names: Sequence[str], part: str) -> Path:
+    table = next((raw / name for name in names if (raw / name).is_file()), None)
+    if table is None:
+        raise SynthanomError(f"{raw / names[0]}: the table of annotations is missing; {REMEDY.format(part)}")
+    return table
 
 
 def _case(raw: Path, place: Path, name: str) -> Case:
@@ -123,4 +138,8 @@ def _case(raw: Path, place: Path, name: str) -> Case:
     return Case(id=image.id, subject=name, images=(image,))
 
 
-DATA_SETS = {"vindr-cxr": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=equalised, split="ddad")}
+DATA_SETS = {
+    "vindr-cxr": NamedDataSet(
+        shape=(256, 256), pipeline=equalised, list_cases=list_cases, list_known=list_known, split="ddad"
+    )
+}

@@ -143,8 +143,10 @@ def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:
     found = (cases[name] for name in sorted(maps.sources))
     items = [Item(id=c.id, subject=c.subject, anomalous=c.anomalous, mask=c.mask) for c in found]
     unseen = [name for name in cases if name not in maps.sources]
-    notes = [f"{len(unseen)} scans of the test set have no map and are left out, the first {unseen[0]!r}"]
-    return Truth(items=tuple(items), notes=tuple(notes if unseen else ()))
+    notes = (
+        [f"{len(unseen)} scans of the test set have no map and are left out, the first {unseen[0]!r}"] if unseen else []
+    )
+    return Truth(items=tuple(items), notes=tuple(notes))
 
 
 def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | None]:
