@@ -157,7 +157,7 @@ def _case(entry: Mapping[str, Any], raw: Path, folder: Path) -> TruthCase:
     if not (anomalous is None or isinstance(anomalous, bool)):
         raise TypeError(f"anomalous must be true, false or null, got {anomalous!r}")
     return TruthCase(
-        id=str(entry["id"]),
+        id=_inside(str(entry["id"]), "scans", folder),  # maps will be called so
         subject=str(entry["subject"]),
         images=tuple(_source(image, raw, folder) for image in entry["images"]),
         anomalous=anomalous,
@@ -172,11 +172,16 @@ def _source(entry: Mapping[str, Any], raw: Path, folder: Path) -> Source:
     kind, names = entry["format"], [str(name) for name in entry["files"]]
     if kind not in get_args(Format) or not names:
         raise TypeError(f"an image must have files and a known format, got {kind!r}")
-    for name in names:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise SynthanomError(f"{folder / NAME}: must name files under {root} only, got {name!r}; {REMEDY}")
-    return Source(id=str(entry["id"]), files=tuple(root / name for name in names), format=cast(Format, kind))
+    files = tuple(root / _inside(name, f"files under {root}", folder) for name in names)
+    return Source(id=str(entry["id"]), files=files, format=cast(Format, kind))
+
+
+def _inside(name: str, what: str, folder: Path) -> str:
+    """The name, unless it leads out of the folder that it is meant to be under."""
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts:
+        raise SynthanomError(f"{folder / NAME}: must name {what} only, got {name!r}; {REMEDY}")
+    return name
 
 
 def _write_table(path: Path, cases: Sequence[TruthCase]) -> None:

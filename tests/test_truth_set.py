@@ -11,6 +11,7 @@ from saved_models import SHOWS_INPUT, write_model
 from test_build_named import write_vindr_test
 from test_predicting import xray
 
+from synthanom.description import describe
 from synthanom.errors import SynthanomError
 from synthanom.evaluation import evaluate
 from synthanom.predicting import predict
@@ -169,3 +170,46 @@ def test_a_tumour_is_found_where_it_lies_on_a_reversed_grid(tmp_path):
     found = evaluate(tmp_path / "maps", tmp_path / "truth")
     (pixel,) = [row for row in found.rows if (row.level, row.maps) == ("pixel", "model")]
     assert pixel.average_precision.value == 1 and pixel.positives == np.count_nonzero(tumour)
+
+
+def test_leaks_into_scans_to_test_on_are_found(tmp_path):
+    """Training on scans 0 to 7; tested on others, on a copy of scan 2, on a subject of training, on a broken file."""
+    for k in range(8):
+        xray(tmp_path / f"raw/p{k}.png", (40, 44), seed=k)
+    data, raw, folder = tmp_path / "data", tmp_path / "test", tmp_path / "truth"
+    quick = ("--variants", 1, "--tasks", "sink", "--workers", 1)
+    assert build(tmp_path / "raw", "--out", data, *quick).status == 0
+    folder.mkdir()
+    for k in range(20, 25):
+        xray(raw / f"t{k}.png", (40, 44), seed=k)
+    copy = read(tmp_path / "raw/p2.png").image[0]
+    write_picture(raw / "copy.png", np.clip(copy / 255 * 0.9 + 0.02, 0, 1))
+    (raw / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    subjects = {"t21": "p3"}
+    cases = [TruthCase(id=s.id, subject=subjects.get(s.id, s.id), images=(s,), anomalous=False) for s in discover(raw)]
+    write_truth_set(folder, TruthSet(data_set="mine", raw=raw, contrasts=(), cases=tuple(cases)))
+    found = describe(data, [folder])
+    assert [(leak.kind, leak.first.id or leak.first.subject, leak.second.id) for leak in found.leaks] == [
+        ("subject-in-both", "p3", None),
+        ("near-identical-images", "p2", "copy"),
+    ]
+    (note,) = found.notes
+    assert "1 scans could not be compared, the first broken: " in note
+    assert [leak.kind for leak in describe(data, [folder], quick=True).leaks] == ["subject-in-both"]
+    stacked = [TruthCase(id=c.id, subject=c.id, images=c.images * 2, anomalous=False) for c in cases]
+    write_truth_set(folder, TruthSet(data_set="mine", raw=raw, contrasts=(), cases=tuple(stacked)))
+    found = describe(data, [folder])
+    assert found.leaks == () and "has 2 axes and 2 channels, not 2 and 1" in found.notes[0]
+
+
+def test_a_prediction_names_maps_of_its_own_folder_only(tmp_path):
+    truth, folder = pictures(tmp_path), tmp_path / "truth"
+    folder.mkdir()
+    write_truth_set(folder, truth)
+    model = write_model(tmp_path / "m", pipeline=Pipeline((MinusOneOne(),)), network=SHOWS_INPUT)
+    predict([model], folder, tmp_path / "maps", device="cpu", allow_import=True)
+    about = json.loads((tmp_path / "maps/predict.json").read_text())
+    about["maps"]["p0"] = "../raw/scans/p0.png"
+    (tmp_path / "maps/predict.json").write_text(json.dumps(about))
+    with pytest.raises(SynthanomError, match="must name maps in it only"):
+        evaluate(tmp_path / "maps", folder)

@@ -196,7 +196,8 @@ def describe(
     data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
     strict: Annotated[bool, typer.Option("--strict", help="Leaks are an error: status 2.")] = False,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Data set to test on, which must share nothing; repeatable.")
+        list[Path] | None,
+        typer.Option(help="Data set or test list that must share nothing; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     pictures: Annotated[Path | None, typer.Option(help="PNG to write: histograms.")] = None,

@@ -1,14 +1,14 @@
 """Describe a data set, with the leaks in it and between it and others."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthanom.description.anomalies import TaskContent, Track, task_contents
-from synthanom.description.images import ImageContent, read_images, read_keys
+from synthanom.description.images import ImageContent, read_images
+from synthanom.description.tested import read_tested
 from synthanom.errors import SynthanomError
 from synthanom.leaks import Leak, find_leaks
 from synthanom.manifest import ANOMALIES_NAME, HEALTHY_NAME, Manifest
@@ -30,7 +30,7 @@ class Description:
         None where no pixels were to be read.
     tasks : tuple of TaskContent
     against : tuple of Path
-        Data sets that it was compared with.
+        Data sets and lists of scans that it was compared with.
     leaks : tuple of Leak
     notes : tuple of str
         What could not be looked for.
@@ -98,7 +98,7 @@ def describe(
     ----------
     folder : path
     against : sequence of paths
-        Data sets that a detector trained on this one is tested on.
+        Data sets and lists of scans (`truth.json`) that a detector trained on this one is tested on.
     quick : bool
         Read no image, region or label: images are not compared, only names and donors are.
     track : callable, optional
@@ -112,14 +112,13 @@ def describe(
     others = [Path(other) for other in against]
     _refuse_same(Path(folder), others)
     shown = track or _untold
-    with ExitStack() as stack:
-        data = stack.enter_context(DataSet.open(folder))
-        opened = [stack.enter_context(DataSet.open(other)) for other in others]
-        notes = tuple(_not_compared(data, opened, quick=quick))
+    with DataSet.open(folder) as data:
+        tested = [read_tested(other, data, quick=quick, track=shown) for other in others]
         images, keys = (None, None) if quick else read_images(data, shown)
-        other_keys = [None if quick else read_keys(other, shown) for other in opened]
-        leaks = find_leaks(data, keys, list(zip(opened, other_keys, strict=True)))
+        leaks = find_leaks(data, keys, [each for each, _ in tested])
         tasks = task_contents(data, None if quick else shown)
+    quickly = ["images were not read: copies and look-alikes were not looked for"] if quick else []
+    notes = (*quickly, *(note for _, notes in tested for note in notes))
     return Description(
         folder=Path(folder), manifest=data.manifest, images=images, tasks=tasks, against=tuple(others),
         leaks=leaks, notes=notes,
@@ -135,18 +134,6 @@ def _refuse_same(folder: Path, others: Sequence[Path]) -> None:
                 "set to test on"
             )
         seen.add(other.resolve())
-
-
-def _not_compared(data: DataSet, others: Sequence[DataSet], *, quick: bool) -> Iterator[str]:
-    if quick:
-        yield "images were not read: copies and look-alikes were not looked for"
-        return
-    for other in others:
-        if (len(other.shape), other.channels) != (len(data.shape), data.channels):
-            yield (
-                f"{other.folder}: has {len(other.shape)} axes and {other.channels} channels, not "
-                f"{len(data.shape)} and {data.channels}: look-alikes were not looked for"
-            )
 
 
 def _untold(title: str, rows: Sequence[int]) -> Sequence[int]:

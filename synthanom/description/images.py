@@ -72,14 +72,3 @@ def read_images(data: DataSet, track: Track) -> tuple[ImageContent, ImageKeys]:
             yield sample
 
     return content, ImageKeys.of(passed())
-
-
-def read_keys(data: DataSet, track: Track) -> ImageKeys:
-    """Read of every healthy image what it is compared by.
-
-    Raises
-    ------
-    SynthanomError
-        If a row is damaged.
-    """
-    return ImageKeys.of(data.healthy(row) for row in track(f"reading {data.folder.name}", range(len(data))))

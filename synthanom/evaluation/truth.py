@@ -80,6 +80,8 @@ def find_maps(name: str, folder: Path) -> Maps:
     sources = {}
     for key, path in about["maps"].items():
         file = folder / str(path)
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise SynthanomError(f"{folder}: its predict.json must name maps in it only, got {path!r}; predict again")
         kind = format_of(file) if file.is_file() else None
         if kind is None:
             raise SynthanomError(f"{file}: the map must be there, and is not; run the same synthanom predict again")

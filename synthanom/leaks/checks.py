@@ -7,14 +7,11 @@ from synthanom.leaks.donors import borrowed_across_folds, dealt_to_two_folds, do
 from synthanom.leaks.finding import Leak, Place
 from synthanom.leaks.images import ImageKeys, across_folds, across_sets
 from synthanom.leaks.names import ids_in_two_folds, names_in_both, subjects_in_two_folds
+from synthanom.leaks.tested import Tested
 from synthanom.shards import DataSet
 
 
-def find_leaks(
-    data: DataSet,
-    keys: ImageKeys | None,
-    against: Sequence[tuple[DataSet, ImageKeys | None]] = (),
-) -> tuple[Leak, ...]:
+def find_leaks(data: DataSet, keys: ImageKeys | None, against: Sequence[Tested] = ()) -> tuple[Leak, ...]:
     """Look for what is on both sides: of two folds, or of this data set and one to test on.
 
     Parameters
@@ -22,8 +19,8 @@ def find_leaks(
     data : DataSet
     keys : ImageKeys or None
         Of its healthy rows; without them images are not compared, names and donors are.
-    against : sequence of (DataSet, ImageKeys or None)
-        Data sets that a detector trained on `data` is tested on; their folds do not matter.
+    against : sequence of Tested
+        What a detector trained on `data` is tested on; folds do not matter there.
 
     Returns
     -------
@@ -35,21 +32,20 @@ def find_leaks(
     SynthanomError
         If a row's subject has no fold, or a recipe is damaged.
     """
-    places = _places(data, folds=True)
+    places = places_of(data, folds=True)
     used = used_donors(data)
     found = [*subjects_in_two_folds(data), *ids_in_two_folds(places)]
     found += [*dealt_to_two_folds(data), *borrowed_across_folds(data, used, places, keys)]
     found += [] if keys is None else across_folds(keys, places)
-    for other, other_keys in against:
-        others = _places(other, folds=False)
-        found += names_in_both(places, others)
-        found += donors_in_test(data, used, others, other_keys)
-        if keys is not None and other_keys is not None:
-            found += across_sets(keys, places, other_keys, others)
+    for other in against:
+        found += names_in_both(places, other.places)
+        found += donors_in_test(data, used, other)
+        if keys is not None and other.keys is not None:
+            found += across_sets(keys, places, other.keys, other.keyed)
     return tuple(found)
 
 
-def _places(data: DataSet, *, folds: bool) -> list[Place]:
+def places_of(data: DataSet, *, folds: bool) -> list[Place]:
     """Every healthy row."""
     places = []
     for identity, subject in zip(data.healthy_ids, data.healthy_subjects, strict=True):

@@ -8,6 +8,7 @@ from synthanom.fold_donors import OWN_SET
 from synthanom.leaks.finding import Leak, Place
 from synthanom.leaks.images import ImageKeys
 from synthanom.leaks.names import spelling
+from synthanom.leaks.tested import Tested
 from synthanom.manifest import DAMAGED
 from synthanom.shards import DataSet
 from synthanom.textures import SET_NAME
@@ -62,11 +63,9 @@ def dealt_to_two_folds(data: DataSet) -> Iterator[Leak]:
             yield Leak(kind="donor-in-two-folds", first=place, second=known)
 
 
-def donors_in_test(
-    data: DataSet, used: UsedDonors, other_places: Sequence[Place], others: ImageKeys | None
-) -> Iterator[Leak]:
+def donors_in_test(data: DataSet, used: UsedDonors, tested: Tested) -> Iterator[Leak]:
     """External donors that are subjects or images of the data set to test on: each once."""
-    subjects = {spelling(str(place.subject)): place for place in reversed(other_places)}
+    subjects = {spelling(str(place.subject)): place for place in reversed(tested.places)}
     met = set()
     for subject in data.manifest.donor_folds:
         place = subjects.get(spelling(subject))
@@ -74,8 +73,8 @@ def donors_in_test(
             met.add(spelling(subject))
             second = Place(data=place.data, subject=place.subject)
             yield Leak(kind="donor-in-test", first=Place(data=_donor_set(data), subject=subject), second=second)
-    digests = {} if others is None else dict(zip(others.sample_digests, other_places, strict=True))
-    ids = {spelling(str(place.id)): place for place in reversed(other_places)}
+    digests = {} if tested.keys is None else dict(zip(tested.keys.sample_digests, tested.keyed, strict=True))
+    ids = {spelling(str(place.id)): place for place in reversed(tested.places)}
     for name, identity, digest in sorted(used):
         place = None if name == OWN_SET else digests.get(digest) or ids.get(spelling(identity))
         if place is not None and spelling(str(place.subject)) not in met:
