@@ -225,6 +225,30 @@ def test_a_header_may_not_point_out_of_its_folder(tmp_path: Path) -> None:
         read(inside / "b.nrrd")
 
 
+def test_pixels_that_are_a_link_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(range(60)))
+    inside, store = tmp_path / "raw", tmp_path / "store"
+    inside.mkdir()
+    store.mkdir()
+    lines = "ObjectType = Image\nNDims = 2\nDimSize = 6 10\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    (inside / "a.mhd").write_text(lines)
+    (inside / "a.raw").symlink_to(tmp_path / "secret.raw")
+    nibabel.save(nibabel.Spm99AnalyzeImage(ramp(6, 7, 8, dtype="int16"), np.eye(4)), store / "b.hdr")
+    (inside / "b.hdr").write_bytes((store / "b.hdr").read_bytes())
+    (inside / "b.img").symlink_to(store / "b.img")
+    for name in ("a.mhd", "b.hdr"):
+        with pytest.raises(SynthanomError, match="are a link out of the folder"):
+            read(inside / name)
+    # a folder of links is meant so, and a link to a neighbour is no way out
+    (inside / "b.hdr").unlink()
+    (inside / "b.hdr").symlink_to(store / "b.hdr")
+    assert read(inside / "b.hdr").image.shape == (1, 8, 7, 6)
+    (inside / "a.raw").rename(inside / "old")
+    (inside / "there.raw").write_bytes(bytes(range(60)))
+    (inside / "a.raw").symlink_to("there.raw")
+    assert read(inside / "a.mhd").image.shape == (1, 10, 6)
+
+
 def test_masks_are_bool_on_the_images_axes(tmp_path: Path) -> None:
     stored = np.zeros((5, 6, 7), dtype=np.uint8)
     stored[1, 2, 3] = 4

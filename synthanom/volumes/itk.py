@@ -8,7 +8,7 @@ import numpy as np
 
 from synthanom.errors import SynthanomError
 from synthanom.volumes.reading import AS_STORED, Reading, luminance
-from synthanom.volumes.volume import Volume, check_size, make_volume, shown, unreadable
+from synthanom.volumes.volume import Volume, check_data_file, check_size, make_volume, shown, unreadable
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 HEADER_BYTES = 1 << 16
@@ -93,3 +93,4 @@ def _check_data_file(path: Path) -> None:
                 f"{path}: pixels must lie in one file beside the header, got {shown(name)!r}; "
                 "rewrite it as one file, for example with SimpleITK.WriteImage"
             )
+        check_data_file(path, path.parent / name)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from synthanom.arrays import FloatArray
 from synthanom.errors import SynthanomError
 from synthanom.volumes.reading import AS_STORED, Reading, luminance
-from synthanom.volumes.volume import Volume, check_size, make_volume, unreadable
+from synthanom.volumes.volume import Volume, check_data_file, check_size, make_volume, unreadable
 
 CHUNK = 1 << 20  # bytes
 PACKED = (".nii.gz", ".hdr.gz", ".img.gz", ".mgz")
@@ -35,6 +35,7 @@ def read_nifti(path: Path, reading: Reading = AS_STORED) -> Volume:
     import nibabel
 
     library: Any = nibabel
+    _check_pair(path)
     try:
         packed = _is_gzip(path)
         image = library.load(path) if _usual_name(path, packed) else _loaded_by_content(path, packed)
@@ -57,6 +58,15 @@ def read_nifti(path: Path, reading: Reading = AS_STORED) -> Volume:
     if spacing is not None and not all(np.isfinite(z) and z > 0 for z in spacing):
         spacing = None
     return make_volume(array.T, path, kind="volume", affine=affine, spacing=spacing)
+
+
+def _check_pair(path: Path) -> None:
+    """Check the data file of a header that comes as one of two files."""
+    header = next((ending for ending in (".hdr.gz", ".hdr") if path.name.lower().endswith(ending)), None)
+    if header is not None:
+        stem = path.name[: -len(header)]
+        for ending in (".img", ".IMG", ".img.gz"):
+            check_data_file(path, path.with_name(stem + ending))
 
 
 def _is_gzip(path: Path) -> bool:

@@ -134,6 +134,19 @@ def shown(value: object, length: int = 80) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))[:length]
 
 
+def check_data_file(header: Path, data: Path) -> None:
+    """Refuse pixels that are a link out of their header's folder: a header is data, and must not choose files.
+
+    Where the header is a link too, the whole folder is one of links (as git-annex keeps it), and both are followed.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if data.is_symlink() and not header.is_symlink() and not data.resolve().is_relative_to(header.parent.resolve()):
+        raise SynthanomError(f"{header}: its pixels {data.name} are a link out of the folder; copy them there")
+
+
 def unreadable(path: Path, error: BaseException, *, what: str = "cannot be read") -> SynthanomError:
     """The error to raise when a reader library gave up on a file: one line with the library's own words."""
     words = shown(error, 300) or type(error).__name__
