@@ -80,6 +80,33 @@ def test_zhanglab(tmp_path, base):
     assert other.status == 2 and "was built from something else" in other.error
 
 
+@pytest.mark.parametrize("base", ["", "chest_xray"])
+def test_the_test_part_of_zhanglab(tmp_path, base):
+    place = tmp_path / "raw" / base / "test"
+    healthy = ("NORMAL/IM-0001-0001.jpeg", "NORMAL/NORMAL2-IM-0035-0001.jpeg")
+    sick = ("person1_virus_6.jpeg", "person1_virus_7.jpeg", "person80_bacteria_389.jpeg", "x.jpeg")
+    for i, name in enumerate((*healthy, *(f"PNEUMONIA/{name}" for name in sick))):
+        file = place / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(smooth((40, 52), i).astype(np.uint8)).save(file)
+    ran = build(tmp_path / "raw", "--test", "--out", tmp_path / "t", command="zhanglab")
+    assert ran.status == 0 and "6 scans to test on (4 anomalous, 2 healthy, 0 masks)" in ran.out
+    cases = read_truth_set(tmp_path / "t").cases
+    assert [(case.subject.rpartition("/")[2], case.anomalous, case.kind) for case in cases] == [
+        ("IM-0001", False, ""),
+        ("NORMAL2-IM-0035", False, ""),
+        ("person1", True, "pneumonia (virus)"),
+        ("person1", True, "pneumonia (virus)"),
+        ("person80", True, "pneumonia (bacteria)"),
+        ("x", True, "pneumonia"),
+    ]
+    for file in (place / "PNEUMONIA").iterdir():
+        file.unlink()
+    (place / "PNEUMONIA").rmdir()
+    ran = build(tmp_path / "raw", "--test", "--out", tmp_path / "u", command="zhanglab")
+    assert ran.status == 2 and "test/PNEUMONIA: this folder of the data set is missing" in ran.error
+
+
 def test_mood(tmp_path):
     raw = write_mood(tmp_path / "raw", "brain/brain_train")
     out = tmp_path / "data"
@@ -347,46 +374,6 @@ def test_splits_that_are_none_are_refused(tmp_path):
     assert ran.status == 2 and "a data set that has one" in ran.error
 
 
-def write_medianomaly(root, names=tuple(f"{i:04}.png" for i in range(6))):
-    """Six healthy training images, others for testing, and one that no list names."""
-    (root / "images").mkdir(parents=True)
-    for i, name in enumerate((*names, "test-0.png", "test-1.jpg", "unlisted.png")):
-        Image.fromarray(smooth((30, 34), i).astype(np.uint8)).save(root / "images" / name)
-    content = {"train": {"0": list(names)}, "test": {"0": ["test-0.png"], "1": ["test-1.jpg"]}}
-    (root / "data.json").write_text(json.dumps(content))
-    return root
-
-
-def test_medianomaly(tmp_path):
-    raw, out = write_medianomaly(tmp_path / "raw"), tmp_path / "data"
-    assert build(raw, "--out", out, "--shape", "24,24", *QUICK, command="medianomaly").status == 0
-    assert check(out) == []
-    with DataSet.open(out) as data:
-        assert data.healthy_ids == tuple(f"images/{i:04}.png" for i in range(6))
-        assert data.healthy(3).image.min() == -1
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "list of images is missing"),
-        ("[]", "train/0"),
-        ('{"train": {"0": 3}}', "train/0"),
-        ('{"train": {"0": []}}', "at least one image"),
-        ('{"train": {"0": ["0000.png", "../secret.png"]}}', "in 'images' only"),
-        ('{"train": {"0": ["..", "0000.png"]}}', "in 'images' only"),
-        ('{"train": {"0": ["/etc/passwd"]}}', "in 'images' only"),
-        ('{"train": {"0": ["0000.png", "none.png"]}}', "none.png: this image of data.json is missing"),
-    ],
-)
-def test_lists_that_lead_nowhere_or_out_are_refused(tmp_path, content, message):
-    raw = write_medianomaly(tmp_path / "raw")
-    (tmp_path / "raw" / "secret.png").write_bytes(b"x")
-    (raw / "data.json").unlink() if content is None else (raw / "data.json").write_text(content)
-    ran = build(raw, "--out", tmp_path / "data", *QUICK, command="medianomaly")
-    assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()
-
-
 def write_imagenet(root, classes=3, each=4):
     """Colour photographs of different sizes in a folder for each class, one of them cut off, and a link out."""
     for c in range(classes):
@@ -418,14 +405,3 @@ def test_imagenet(tmp_path, monkeypatch):
     few = imagenet.list_cases(raw, out, BuildSettings())
     again = imagenet.list_cases(raw, out, BuildSettings())
     assert few == again and len(few.cases) == 5 and "5 of 13" in few.notes[0]
-
-
-def test_colour_of_medianomaly_becomes_grey(tmp_path):
-    raw = write_medianomaly(tmp_path / "raw")
-    colour = np.stack([smooth((30, 34), k) for k in range(3)], axis=-1).astype(np.uint8)
-    Image.fromarray(colour).save(raw / "images" / "0000.png")
-    assert build(raw, "--out", tmp_path / "data", "--shape", "30,34", *QUICK, command="medianomaly").status == 0
-    grey = colour @ np.array([0.299, 0.587, 0.114])
-    expected = 2 * (grey - grey.min()) / np.ptp(grey) - 1
-    with DataSet.open(tmp_path / "data") as data:
-        np.testing.assert_allclose(data.healthy(0).image[0], expected, atol=0.02)

@@ -1,4 +1,4 @@
-"""MedIAnomaly: the field's common benchmark, those of its sets that come as `images/` with a `data.json`.
+"""MedIAnomaly: the field's common benchmark of seven sets of pictures, in the layouts in which they are handed out.
 
 References
 ----------
@@ -6,72 +6,110 @@ Cai et al., "MedIAnomaly: a comparative study of anomaly detection in medical im
 doi:10.1016/j.media.2025.103500.
 """
 
-import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom.volumes.discover import format_of
-from synthanom.volumes.volume import Source
-from synthanom_builders.cases import Case, image_of
+from synthanom_builders.cases import Case
 from synthanom_builders.folder import Listing
-from synthanom_builders.named import NamedDataSet, below
+from synthanom_builders.known import KnownCase, KnownListing
+from synthanom_builders.medianomaly_folders import (
+    BRATS,
+    CAMELYON,
+    brats_test,
+    brats_train,
+    camelyon_test,
+    camelyon_train,
+)
+from synthanom_builders.medianomaly_lists import LIST, listed_test, listed_train
+from synthanom_builders.medianomaly_skin import SKIN, skin_test, skin_train
+from synthanom_builders.named import NamedDataSet, without_case
 from synthanom_builders.picture_steps import resized
 from synthanom_builders.settings import BuildSettings
 
-LIST = "data.json"
-REMEDY = "name the folder of one set (RSNA, VinCXR, BrainTumor, LAG) that holds 'images' and 'data.json'"
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """One way in which a set of the benchmark is laid out.
+
+    Attributes
+    ----------
+    sets : str
+        Which sets come so.
+    marks : tuple of str
+        Folders that are there in this layout and in no other.
+    train, test : functions of (raw)
+        List the healthy training cases, and the cases to test on.
+    """
+
+    sets: str
+    marks: tuple[str, ...]
+    train: Callable[[Path], list[Case]]
+    test: Callable[[Path], list[KnownCase]]
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    LIST: Layout(sets="RSNA, VinCXR, BrainTumor, LAG", marks=("images",), train=listed_train, test=listed_test),
+    SKIN: Layout(sets="ISIC2018_Task3", marks=("ISIC2018_Task3_Training_Input",), train=skin_train, test=skin_test),
+    CAMELYON: Layout(sets="Camelyon16", marks=("train/good", "test/ungood"), train=camelyon_train, test=camelyon_test),
+    BRATS: Layout(sets="BraTS2021", marks=("test/tumor", "train"), train=brats_train, test=brats_test),
+}
 
 
 def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
-    """List the healthy training images that `data.json` names.
+    """List the healthy training images of the set that lies there.
 
     Raises
     ------
     SynthanomError
-        If a file is missing, or the list is not what it should be.
+        If it is none of the layouts, a file is missing, or a list is not what it should be.
     """
     del out, settings
-    place = below(raw, ("images",), REMEDY)
-    names = training_names(raw / LIST)
-    cases = [_case(raw, place, name) for name in names]
-    return Listing(cases=tuple(cases), contrasts=(), notes=(f"healthy training images of {LIST}: {len(cases)}",))
+    layout = layout_of(raw)
+    cases = sorted(layout.train(raw), key=lambda case: case.id)
+    if not cases:
+        raise SynthanomError(f"{raw}: no healthy training image found; complete the download")
+    subjects = len({case.subject for case in cases})
+    note = f"layout of {layout.sets}: {len(cases)} healthy training images of {subjects} subjects"
+    return Listing(cases=tuple(cases), contrasts=(), notes=(note,))
 
 
-def training_names(path: Path) -> list[str]:
-    """File names of the healthy training images, sorted.
+def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
+    """List the test images of the set that lies there.
 
     Raises
     ------
     SynthanomError
-        If the file is missing or has no such list, or names a file elsewhere.
+        As `list_cases`.
     """
-    if not path.is_file():
-        raise SynthanomError(f"{path}: the list of images is missing; {REMEDY}")
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))["train"]["0"]
-        found = sorted({str(name) for name in names})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SynthanomError(
-            f"{path}: must be JSON with a list of file names under train/0, got {type(error).__name__}: {error}"
-        ) from error
-    for name in found:
-        # a list is data: it may not lead out of the folder
-        if Path(name).name != name or name in (".", ".."):
-            raise SynthanomError(f"{path}: must name files in 'images' only, got {name!r}; correct the list")
-    if not found:
-        raise SynthanomError(f"{path}: must name at least one image under train/0, got none; is it the right set?")
-    return found
+    del out, settings
+    layout = layout_of(raw)
+    cases = sorted(layout.test(raw), key=lambda one: one.case.id)
+    if not cases:
+        raise SynthanomError(f"{raw}: no test image found; complete the download")
+    return KnownListing(cases=tuple(cases), notes=(f"layout of {layout.sets}: {len(cases)} test images",))
 
 
-def _case(raw: Path, place: Path, name: str) -> Case:
-    file = place / name
-    kind = format_of(file) if file.is_file() else None
-    if kind is None:
-        what = "is not an image" if file.exists() else "is missing"
-        raise SynthanomError(f"{file}: this image of {LIST} {what}; complete the download")
-    identity = f"{place.relative_to(raw).as_posix()}/{name}"
-    image = image_of(Source(id=identity, files=(file,), format=kind), raw)
-    return Case(id=identity, subject=identity, images=(image,))
+def layout_of(raw: Path) -> Layout:
+    """The layout of which some folder is there.
+
+    Raises
+    ------
+    SynthanomError
+        If none is.
+    """
+    for layout in LAYOUTS.values():
+        if any(without_case(raw, mark.split("/")) is not None for mark in layout.marks):
+            return layout
+    known = "; ".join(f"{layout.sets}: {layout.marks[0]}" for layout in LAYOUTS.values())
+    raise SynthanomError(
+        f"{raw / LAYOUTS[LIST].marks[0]}: this folder of the data set is missing; name the folder of one set ({known})"
+    )
 
 
-DATA_SETS = {"medianomaly": NamedDataSet(shape=(256, 256), list_cases=list_cases, pipeline=resized, grey=True)}
+DATA_SETS = {
+    "medianomaly": NamedDataSet(
+        shape=(256, 256), pipeline=resized, list_cases=list_cases, list_known=list_known, grey=True
+    )
+}

@@ -23,7 +23,7 @@ NAMES = {
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
     "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
-    "medianomaly": "Healthy training images of a set of MedIAnomaly: RAW/images, RAW/data.json.",
+    "medianomaly": "Healthy training images of one of the seven sets of MedIAnomaly.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
 }
@@ -83,13 +83,14 @@ def below(raw: Path, places: Sequence[str], remedy: str) -> Path:
     from synthanom.errors import SynthanomError
 
     for place in places:
-        found = _without_case(raw, place.split("/"))
+        found = without_case(raw, place.split("/"))
         if found is not None:
             return found
     raise SynthanomError(f"{raw / places[0]}: this folder of the data set is missing; {remedy}")
 
 
-def _without_case(folder: Path, names: Sequence[str]) -> Path | None:
+def without_case(folder: Path, names: Sequence[str]) -> Path | None:
+    """A folder by its path's parts, upper and lower case being one; None if it is not there."""
     for name in names:
         if not folder.is_dir():
             return None
