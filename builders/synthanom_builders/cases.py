@@ -152,6 +152,11 @@ def read_case(raw: Path, case: Case, reading: Reading = AS_STORED) -> tuple[Volu
     return volume, None if case.mask is None else mask_on_grid(volume, case.mask.source(raw), reading)
 
 
+def relative(error: BaseException, raw: Path) -> str:
+    """The error's words on one line, with paths relative to the raw folder: the same wherever that folder lies."""
+    return " ".join(str(error).replace(f"{raw}/", "").split()) or type(error).__name__
+
+
 def with_problem(case: Case, problem: str) -> Case:
     """The case, marked as one that cannot be built."""
     return replace(case, problem=problem)

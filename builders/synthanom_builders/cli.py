@@ -76,6 +76,9 @@ def folder(
     subjects: Annotated[
         str | None, typer.Option(help="CSV with columns id,subject, or regular expression with a group.")
     ] = None,
+    layout: Annotated[
+        str, typer.Option(help="auto recognises bids, nnunet and anomalib by what lies where; plain takes every image.")
+    ] = "auto",
     volume: Annotated[int | None, typer.Option(help="Which volume of 4D files and series, counted from 0.")] = None,
     allow_gaps: Annotated[
         bool, typer.Option("--allow-gaps", help="Interpolate missing and unevenly spaced DICOM slices.")
@@ -117,6 +120,7 @@ def folder(
         folds=len(chosen) if folds is None else folds,
         donors=donors,
         reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
+        layout=layout,
     )
     if test:
         return _list_truth(raw, out, settings, list_known, workers=workers, dry_run=dry_run)

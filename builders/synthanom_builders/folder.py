@@ -9,11 +9,12 @@ from synthanom.errors import SynthanomError
 from synthanom.preprocess import Pipeline, default_pipeline
 from synthanom.preprocess.intensities import Rule
 from synthanom.volumes import discover
-from synthanom.volumes.contrasts import Grouped, grouped
 from synthanom.volumes.masks import mask_of, split_masks
 from synthanom.volumes.volume import Kind
 from synthanom_builders.cases import Case, Image, image_of, with_problem
+from synthanom_builders.inventory import Inventory, cases_of
 from synthanom_builders.known import KnownListing
+from synthanom_builders.layouts import known_cases, layout_of, training_cases
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.subjects import with_subjects
 
@@ -33,45 +34,49 @@ class Listing:
         One per channel; empty where each image has one.
     notes : tuple of str
         What was understood, one line each.
+    pattern : str or None
+        That told the contrasts apart and will do so in new scans; None where their files' names say nothing.
+    names : tuple of str
+        What the data set calls the contrasts, if not as its files do; else empty.
     """
 
     cases: tuple[Case, ...]
     contrasts: tuple[str, ...]
     notes: tuple[str, ...]
+    pattern: str | None = None
+    names: tuple[str, ...] = ()
 
 
 def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
     """Find the images under `raw`, tell masks and contrasts apart and name the subjects; `out` is passed over.
 
+    Where the layout is one of `layouts.KNOWN`, only its images to train on are taken.
+
     Raises
     ------
     SynthanomError
-        If there is no image, or a pattern or table does not fit what is there.
+        If there is no image, or a pattern, table or layout does not fit what is there.
     """
-    found = [source for source in discover(raw) if not source.path.is_relative_to(out)]
-    if not found:
-        raise SynthanomError(f"{raw}: no image found outside of {out}; name the folder of the raw data")
-    images = [image_of(source, raw) for source in found]
-    notes = []
-    masks: dict[str, Image] = {}
-    if settings.foreground not in RULES:
-        images, masks = _images_and_masks(images, settings.foreground)
-    contrasts: tuple[str, ...] = ()
-    if settings.channels is None:
-        cases = [Case(id=image.id, subject=image.id, images=(image,)) for image in images]
+    inventory = inventory_of(raw, out, settings)
+    layout = layout_of(inventory, settings.layout)
+    if layout is None:
+        together = cases_of(inventory.images, settings.channels)
     else:
-        together = grouped(images, settings.channels)
-        cases, contrasts = _cases(together), together.contrasts
-        if together.unmatched:
-            count, first = len(together.unmatched), together.unmatched[0]
-            notes.append(f"left out: {count} images that --channels does not match, the first {first}")
-        notes.append(f"channels: {', '.join(contrasts)}")
-    if masks:
-        cases, unused = with_masks(cases, masks)
-        notes.append(f"masks: {len(masks)} files match {settings.foreground!r}, {unused} of them belong to no image")
+        together = training_cases(inventory, layout, settings.channels, settings.layout)
+    cases, notes = list(together.cases), list(together.notes)
+    if inventory.masks:
+        cases, unused = with_masks(cases, inventory.masks)
+        count = len(inventory.masks)
+        notes.append(f"masks: {count} files match {settings.foreground!r}, {unused} of them belong to no image")
     cases, rule = with_subjects(cases, settings.subjects)
     notes.append(f"subjects: {len({case.subject for case in cases})} ({rule})")
-    return Listing(cases=tuple(cases), contrasts=contrasts, notes=tuple(notes))
+    return Listing(
+        cases=tuple(cases),
+        contrasts=together.contrasts,
+        notes=tuple(notes),
+        pattern=together.pattern,
+        names=together.names,
+    )
 
 
 def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
@@ -80,13 +85,39 @@ def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
     Raises
     ------
     SynthanomError
-        If it does not.
+        If it does not, or a pattern or table does not fit what is there.
     """
-    del out, settings
-    raise SynthanomError(
-        f"{raw}: --test needs a layout that tells what to test on; without one, give synthanom predict a folder of "
-        "scans and synthanom evaluate a folder of masks"
-    )
+    inventory = inventory_of(raw, out, settings)
+    layout = layout_of(inventory, settings.layout)
+    if layout is None:
+        raise SynthanomError(
+            f"{raw}: --test needs a layout that tells what to test on: BIDS with lesion masks in derivatives, nnU-Net "
+            "with labels, or anomalib's test and ground_truth; without one, give synthanom predict a folder of scans "
+            "and synthanom evaluate a folder of masks"
+        )
+    found = known_cases(inventory, layout, settings.channels, settings.layout)
+    cases, rule = with_subjects([one.case for one in found.cases], settings.subjects)
+    note = f"subjects: {len({case.subject for case in cases})} ({rule})"
+    named = tuple(replace(one, case=case) for one, case in zip(found.cases, cases, strict=True))
+    return replace(found, cases=named, notes=(*found.notes, note))
+
+
+def inventory_of(raw: Path, out: Path, settings: BuildSettings) -> Inventory:
+    """The images under `raw` but not under `out`, and the masks that ``--foreground`` names.
+
+    Raises
+    ------
+    SynthanomError
+        If there is no image, or the pattern of masks does not fit what is there.
+    """
+    found = [source for source in discover(raw) if not source.path.is_relative_to(out)]
+    if not found:
+        raise SynthanomError(f"{raw}: no image found outside of {out}; name the folder of the raw data")
+    images = [image_of(source, raw) for source in found]
+    if settings.foreground in RULES:
+        return Inventory(raw=raw, images=tuple(images))
+    left, masks = _images_and_masks(images, settings.foreground)
+    return Inventory(raw=raw, images=tuple(left), masks=masks)
 
 
 def cases_under(raw: Path, place: Path, out: Path) -> list[Case]:
@@ -135,10 +166,3 @@ def _images_and_masks(images: Sequence[Image], pattern: str) -> tuple[list[Image
             f"{what} matched; for example --foreground '*_mask.nii.gz'"
         )
     return left, masks
-
-
-def _cases(together: Grouped[Image]) -> list[Case]:
-    """A case per group; the subject is still the id."""
-    return [
-        Case(id=group.id, subject=group.id, images=group.images, problem=group.problem) for group in together.groups
-    ]

@@ -40,8 +40,9 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
     if settings.reading != AS_STORED:
         pipeline["reading"] = settings.reading.to_dict()
     if listing.contrasts:
-        pattern = {} if settings.channels is None else {"pattern": settings.channels}
-        pipeline["channels"] = {**pattern, "contrasts": list(listing.contrasts)}
+        pattern = {} if listing.pattern is None else {"pattern": listing.pattern}
+        names = {"names": list(listing.names)} if listing.names else {}
+        pipeline["channels"] = {**pattern, "contrasts": list(listing.contrasts), **names}
     if settings.foreground not in RULES:
         pipeline["masks"] = {"pattern": settings.foreground}
     return Plan(
@@ -52,7 +53,7 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
             "kind": found.kind,
             "shape": list(found.shape),
             "channels": found.channels,
-            "contrasts": list(listing.contrasts),
+            "contrasts": list(listing.names or listing.contrasts),
             "preprocessing": pipeline,
             "folds": folds,
             "donors": donors,

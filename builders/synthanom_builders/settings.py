@@ -16,6 +16,8 @@ from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.volumes.reading import AS_STORED, Reading
 
+AUTO, PLAIN = "auto", "plain"
+LAYOUTS = (AUTO, PLAIN, "bids", "nnunet", "anomalib")
 NORMALISATIONS: tuple[Normalise, ...] = ("auto", "zscore", "minus-one-one", "none")
 
 
@@ -52,6 +54,8 @@ class BuildSettings:
         To take as channels, in this order, for data sets that have several; empty for the others.
     reading : Reading
         What is read beyond grey, complete images.
+    layout : {"auto", "plain", "bids", "nnunet", "anomalib"}
+        Of the raw folder; not part of the plan, which lists what follows from it.
     """
 
     variants: int = 10
@@ -71,6 +75,7 @@ class BuildSettings:
     split: Path | None = None
     contrasts: tuple[str, ...] = ()
     reading: Reading = AS_STORED
+    layout: str = AUTO
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -78,6 +83,8 @@ class BuildSettings:
         if self.folds < 1:
             raise SynthanomError(f"--folds must be at least 1, got {self.folds}")
         chosen_normalisation(self.normalise)
+        if self.layout not in LAYOUTS:
+            raise SynthanomError(f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
         if self.spacing is not None:
             Resample(spacing=self.spacing)  # checks it
         if self.shape is not None:

@@ -20,7 +20,7 @@ def with_subjects(cases: Sequence[Case], rule: str | None) -> tuple[list[Case], 
     rule : str or None
         Path of a CSV file with the columns ``id`` (of the case, or the path of its image) and ``subject``; or a regular
         expression whose first group, searched in the image's path, is the subject; or None: ``sub-...`` as BIDS
-        has it where a path holds it, else the case's id.
+        has it where a path holds it, else the subject that the case has already, else its id.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def with_subjects(cases: Sequence[Case], rule: str | None) -> tuple[list[Case], 
     """
     if rule is None:
         named = [replace(case, subject=_usual(case)) for case in cases]
-        bids = sum(case.subject != case.id for case in named)
+        bids = sum(one.subject not in (case.id, case.subject) for one, case in zip(named, cases, strict=True))
         return (
             named,
             f"sub-... in the path of {bids} of {len(named)}, else each image" if bids else "each image its own",
@@ -43,7 +43,7 @@ def with_subjects(cases: Sequence[Case], rule: str | None) -> tuple[list[Case], 
 
 def _usual(case: Case) -> str:
     match = BIDS.search(case.path)
-    return match[1] if match else case.id
+    return match[1] if match else case.subject or case.id
 
 
 def _table(path: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from synthanom.sample import MIN_SIDE, USUAL_DEVIATION
 from synthanom.volumes.orientation import canonical_axes
 from synthanom.volumes.reading import Reading
 from synthanom.volumes.volume import Kind, Volume
-from synthanom_builders.cases import Case, read_case
+from synthanom_builders.cases import Case, read_case, relative
 from synthanom_builders.folder import preprocessing
 from synthanom_builders.named import named
 from synthanom_builders.settings import BuildSettings
@@ -99,11 +99,6 @@ def pipeline_of(settings: BuildSettings, kind: Kind, shape: tuple[int, ...] | No
 def reader_of(dataset: str | None) -> Callable[[Path, Case, Reading], tuple[Volume, MaskArray | None]]:
     """What reads the cases of a data set: its own function where they are no files, else `read_case`."""
     return (None if dataset is None else named(dataset).read) or read_case
-
-
-def relative(error: BaseException, raw: Path) -> str:
-    """The error's words on one line, with paths relative to the raw folder: the same wherever that folder lies."""
-    return " ".join(str(error).replace(f"{raw}/", "").split()) or type(error).__name__
 
 
 def grid_of(

@@ -10,11 +10,11 @@ from synthanom.pictures.png import grey_png
 from synthanom.truth_set import NAME, TABLE, TruthCase, TruthSet, read_truth_set, write_truth_set
 from synthanom.volumes import Source, write_picture, write_volume
 from synthanom.volumes.write import write_bytes
+from synthanom_builders.cases import relative
 from synthanom_builders.known import KnownCase, KnownLister
 from synthanom_builders.pool import Pool, workers
 from synthanom_builders.progress import Progress
 from synthanom_builders.settings import BuildSettings
-from synthanom_builders.survey import relative
 
 IMAGES, MASKS = "images", "masks"  # folders of what is drawn
 DRAWN_TOGETHER = 8  # cases per job

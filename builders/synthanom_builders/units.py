@@ -20,7 +20,7 @@ from synthanom.synthesis import synthesise
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.volumes.reading import Reading, reading_of
-from synthanom_builders.cases import Case
+from synthanom_builders.cases import Case, relative
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.records import (
     Skipped,
@@ -31,7 +31,7 @@ from synthanom_builders.records import (
     write_record,
 )
 from synthanom_builders.settings import BuildSettings
-from synthanom_builders.survey import Finding, look_at, reader_of, relative
+from synthanom_builders.survey import Finding, look_at, reader_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,10 +127,14 @@ def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[
         raise SynthanomError(
             f"{given}: its {TRUTH} names contrasts and files already; leave --channels and --foreground out"
         )
-    names, wanted = ([name.lower() for name in part] for part in (truth.contrasts, stored.contrasts))
+    names, wanted, named = (
+        [name.lower() for name in part] for part in (truth.contrasts, stored.contrasts, stored.names)
+    )
+    if sorted(names) == sorted(named):
+        wanted = named  # where files number the contrasts, another data set can only know them by name
     if names and wanted and sorted(names) != sorted(wanted):
         raise SynthanomError(
-            f"{given}: must have the model's contrasts {', '.join(stored.contrasts)}, got "
+            f"{given}: must have the model's contrasts {', '.join(stored.names or stored.contrasts)}, got "
             f"{', '.join(truth.contrasts)}; list the test set again with those --contrasts"
         )
     order = [names.index(name) for name in wanted] if names and wanted else None

@@ -17,12 +17,15 @@ class Remembered:
         As `synthanom.volumes.contrasts.grouped` takes it.
     contrasts : tuple of str
         One per channel of the model, in channel order; empty where they have no names.
+    names : tuple of str
+        What the contrasts are called where files only number them, in channel order; may be empty.
     masks : str or None
         As `synthanom.volumes.masks.split_masks` takes it.
     """
 
     channels: str | None = None
     contrasts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     masks: str | None = None
 
 
@@ -32,8 +35,8 @@ def remembered(preprocessing: Mapping[str, Any], channels: int) -> Remembered:
     Parameters
     ----------
     preprocessing : mapping
-        Of the model's card: ``channels`` with ``pattern`` and ``contrasts``, ``masks`` with ``pattern``; each may be
-        left out.
+        Of the model's card: ``channels`` with ``pattern``, ``contrasts`` and ``names``, ``masks`` with ``pattern``;
+        each but ``contrasts`` may be left out.
     channels : int
         Of the model.
 
@@ -45,14 +48,21 @@ def remembered(preprocessing: Mapping[str, Any], channels: int) -> Remembered:
     grouping, masking = preprocessing.get("channels"), preprocessing.get("masks")
     if grouping is None:
         return Remembered(masks=_pattern(masking, "masks"))
-    contrasts = grouping.get("contrasts") if isinstance(grouping, dict) else None
-    if not isinstance(contrasts, list) or not all(isinstance(name, str) for name in contrasts):
-        raise _edited("channels", "a list of contrasts", grouping)
-    if len(set(contrasts)) != channels or len(contrasts) != channels:
-        raise _edited("channels", f"{channels} contrasts, as many as the model's channels,", grouping)
+    contrasts = _words(grouping, "contrasts", channels)
+    names = _words(grouping, "names", channels) if "names" in grouping else ()
     # a data set known by name has contrasts but no pattern: its files' names say nothing about other scans'
     pattern = _pattern(grouping, "channels") if "pattern" in grouping else None
-    return Remembered(channels=pattern, contrasts=tuple(contrasts), masks=_pattern(masking, "masks"))
+    return Remembered(channels=pattern, contrasts=contrasts, names=names, masks=_pattern(masking, "masks"))
+
+
+def _words(grouping: Any, key: str, channels: int) -> tuple[str, ...]:
+    """One distinct word per channel."""
+    words = grouping.get(key) if isinstance(grouping, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise _edited("channels", f"a list of {key}", grouping)
+    if len(set(words)) != channels or len(words) != channels:
+        raise _edited("channels", f"{channels} {key}, as many as the model's channels,", grouping)
+    return tuple(words)
 
 
 def _pattern(entry: Any, name: str) -> str | None:
