@@ -4,7 +4,7 @@ The builder, live training and replays all ask here, so that they agree.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -12,12 +12,13 @@ from synthanom.donors import DonorSet
 from synthanom.errors import SynthanomError
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
+from synthanom.streams import stream
 from synthanom.textures import SET_NAME, TextureDonors
 
 OWN_SET = "own"  # the donor set's name in recipes where donors are rows of the same data set
 TEXTURES_PER_FOLD = 32
 LARGEST_TEXTURE = {2: 256, 3: 64}  # voxels a side: 64^3 takes 0.06 s to make, 160 x 224 x 160 took 1.7 s
-KEPT_BYTES = 128 * 2**20  # of donors kept decompressed, per fold and task
+KEPT_BYTES = 128 * 2**20  # of donors kept decompressed
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +41,49 @@ class HealthyRows(Sequence[Sample]):
         return self.data.healthy(self.indices[index])
 
 
+@dataclass(eq=False)
+class Kept:
+    """Samples that were read or made lately, up to a bound; the longest unused are let go first.
+
+    One may serve the donors of several folds and tasks: their samples are told apart by who they are.
+
+    Attributes
+    ----------
+    most : int
+        Bytes of images.
+    """
+
+    most: int = KEPT_BYTES
+    _samples: OrderedDict[tuple[str, int], Sample] = field(default_factory=OrderedDict, repr=False)
+    _held: int = 0
+
+    def get(self, key: tuple[str, int], make: Callable[[], Sample]) -> Sample:
+        """The sample of this key, made anew if it is not kept."""
+        sample = self._samples.pop(key, None)
+        if sample is None:
+            sample = make()
+            self._held += sample.image.nbytes
+        self._samples[key] = sample
+        while self._held > self.most and len(self._samples) > 1:
+            self._held -= self._samples.popitem(last=False)[1].image.nbytes
+        return sample
+
+
 @dataclass(frozen=True, eq=False)
 class RecentlyUsed(Sequence[Sample]):
-    """A sequence of Samples, the last few of which are kept instead of being read or made again."""
+    """A sequence of Samples, the last few of which are kept instead of being read or made again.
+
+    Attributes
+    ----------
+    samples : sequence of Samples
+    kept : Kept
+    keys : sequence of (str, int), optional
+        By which `kept` knows them, where it serves others too; by default their places in the sequence.
+    """
 
     samples: Sequence[Sample]
-    _kept: OrderedDict[int, Sample] = field(default_factory=OrderedDict, repr=False)
+    kept: Kept = field(default_factory=Kept, repr=False)
+    keys: Sequence[tuple[str, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -57,14 +95,50 @@ class RecentlyUsed(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self.samples)))]
-        sample = self._kept.pop(index, None)
-        if sample is None:
-            sample = self.samples[index]
-        self._kept[index] = sample
-        held = sum(kept.image.nbytes for kept in self._kept.values())
-        while held > KEPT_BYTES and len(self._kept) > 1:
-            held -= self._kept.popitem(last=False)[1].image.nbytes
-        return sample
+        key = ("", index) if self.keys is None else self.keys[index]
+        return self.kept.get(key, lambda: self.samples[index])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortlist:
+    """Which few donors of a fold one part of a build borrows from: reading an image takes longer than borrowing.
+
+    Each part of the build draws its own, so that together they borrow from everybody.
+
+    Attributes
+    ----------
+    seed : int
+        The build's.
+    part : int
+        Number of the part.
+    subjects : int
+        Of whom one image each is taken; at least 2, so that everybody finds another.
+    """
+
+    seed: int
+    part: int
+    subjects: int
+
+    def of(self, fold: int, task: str, rows: Sequence[int], subjects: Sequence[str]) -> list[int]:
+        """Some of the rows, in order: all where there are no more subjects than are wanted.
+
+        Parameters
+        ----------
+        rows : sequence of ints
+            Of the fold's donors.
+        subjects : sequence of str
+            Whom each of them shows.
+        """
+        names = list(dict.fromkeys(subjects))
+        if len(names) <= self.subjects:
+            return list(rows)
+        rng = stream(self.seed, f"donors of fold {fold}", task, self.part)
+        chosen = {names[i] for i in rng.permutation(len(names))[: self.subjects].tolist()}
+        images: dict[str, list[int]] = {}
+        for row, subject in zip(rows, subjects, strict=True):
+            if subject in chosen:
+                images.setdefault(subject, []).append(row)
+        return sorted(owned[int(rng.integers(len(owned)))] for owned in images.values())
 
 
 def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> dict[str, Any]:
@@ -81,7 +155,15 @@ def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> d
     }
 
 
-def fold_donors(data: DataSet, fold: int, donors: Mapping[str, Any], external: DataSet | None) -> dict[str, DonorSet]:
+def fold_donors(
+    data: DataSet,
+    fold: int,
+    donors: Mapping[str, Any],
+    external: DataSet | None,
+    *,
+    shortlist: Shortlist | None = None,
+    kept: Kept | None = None,
+) -> dict[str, DonorSet]:
     """The donors of every task for the rows of one fold.
 
     Parameters
@@ -94,6 +176,10 @@ def fold_donors(data: DataSet, fold: int, donors: Mapping[str, Any], external: D
         "path", "folds"}`` with the fold of every external subject.
     external : DataSet, optional
         The external donors, opened, where the configuration names a data set.
+    shortlist : Shortlist, optional
+        Which of them; all by default.
+    kept : Kept, optional
+        Where donors stay in memory; one for each task by default.
 
     Returns
     -------
@@ -105,10 +191,18 @@ def fold_donors(data: DataSet, fold: int, donors: Mapping[str, Any], external: D
         If the configuration names an external data set and none is given.
     """
     own = [i for i, subject in enumerate(data.healthy_subjects) if data.folds[subject] == fold]
-    return {"intra_blend": _rows(data, own, OWN_SET), "inter_blend": _external(fold, donors, external)}
+    if shortlist is not None:
+        own = shortlist.of(fold, "intra_blend", own, [data.healthy_subjects[i] for i in own])
+    return {
+        "intra_blend": _rows(data, own, OWN_SET, kept),
+        "inter_blend": _external(fold, donors, external, (shortlist, kept)),
+    }
 
 
-def _external(fold: int, donors: Mapping[str, Any], external: DataSet | None) -> DonorSet:
+def _external(
+    fold: int, donors: Mapping[str, Any], external: DataSet | None, how: tuple[Shortlist | None, Kept | None]
+) -> DonorSet:
+    shortlist, kept = how
     if donors["kind"] == SET_NAME:
         per_fold = int(donors["per_fold"])
         textures = TextureDonors(
@@ -119,18 +213,23 @@ def _external(fold: int, donors: Mapping[str, Any], external: DataSet | None) ->
             start=fold * per_fold,
         )
         names = tuple(f"texture-{textures.start + i}" for i in range(per_fold))
-        return DonorSet(name=SET_NAME, samples=RecentlyUsed(textures), ids=names, subjects=names)
+        keys = [(SET_NAME, textures.start + i) for i in range(per_fold)]
+        recent = RecentlyUsed(textures, kept or Kept(), keys)
+        return DonorSet(name=SET_NAME, samples=recent, ids=names, subjects=names)
     if external is None:
         raise SynthanomError(f"inter_blend borrows from data set {donors['name']!r}, which is not given; pass --donors")
     folds = donors["folds"]
     rows = [i for i, subject in enumerate(external.healthy_subjects) if folds[subject] == fold]
-    return _rows(external, rows, str(donors["name"]))
+    if shortlist is not None:
+        rows = shortlist.of(fold, "inter_blend", rows, [external.healthy_subjects[i] for i in rows])
+    return _rows(external, rows, str(donors["name"]), kept)
 
 
-def _rows(data: DataSet, rows: Sequence[int], name: str) -> DonorSet:
+def _rows(data: DataSet, rows: Sequence[int], name: str, kept: Kept | None) -> DonorSet:
+    keys = [(str(data.folder), row) for row in rows]
     return DonorSet(
         name=name,
-        samples=RecentlyUsed(HealthyRows(data, tuple(rows))),
+        samples=RecentlyUsed(HealthyRows(data, tuple(rows)), kept or Kept(), keys),
         ids=tuple(data.healthy_ids[i] for i in rows),
         subjects=tuple(data.healthy_subjects[i] for i in rows),
     )

@@ -1,5 +1,6 @@
 """The units of a build: functions of (plan, number) that run in any process, in any order, with the same result."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
-from synthanom.fold_donors import fold_donors
+from synthanom.fold_donors import Kept, Shortlist, fold_donors
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import Manifest
 from synthanom.preprocess import Pipeline
@@ -32,6 +33,12 @@ from synthanom_builders.records import (
 )
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
+
+# donors that the units of one part share: of one fold so many bytes, of all folds so many in memory
+DONOR_BYTES = 48 << 20
+FEWEST_DONORS, MOST_DONORS = 4, 64
+UNITS_TOGETHER = 16
+KEPT_BYTES = 320 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,22 +134,21 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
         If the shard cannot be written or donors are missing; pictures that cannot be made are recorded instead.
     """
     plan = _plan(place.out, place.plan)
-    records = healthy_records(place.out, place.plan, plan.units("healthy"))
+    source = _source(place)
+    shortlist = _shortlist(plan, number)
     made, skipped = [], []
-    with _stored(place.out, plan, records) as data:
-        rows = rows_of_cases(records)
-        for fold, pairs in _by_fold(plan, number, rows).items():
-            donors = fold_donors(data, fold, plan.resolved["donors"], _external(place.donors))
-            for case, variant in pairs:
-                sample = data.healthy(rows[case])
+    for fold, cases in _by_fold(plan, number, source.rows).items():
+        donors = fold_donors(
+            source.data, fold, plan.resolved["donors"], _external(place.donors), shortlist=shortlist, kept=source.kept
+        )
+        for case, variants in cases.items():
+            row, sample = source.rows[case], source.data.healthy(source.rows[case])
+            for variant in variants:
                 try:
-                    row = make_row(plan, sample, task, (rows[case], variant), donors)
+                    made.append(make_row(plan, sample, task, (row, variant), donors))
                 except (NoPlace, NothingVisible, UnsuitableRegion) as error:
-                    reason = " ".join(str(error).split())
-                    where = plan.cases[case].path
+                    reason, where = " ".join(str(error).split()), plan.cases[case].path
                     skipped.append(Skipped(id=sample.id, path=where, stage=task, variant=variant, reason=reason))
-                    continue
-                made.append(row)
     made.sort(key=lambda row: (row.healthy_index, row.variant))
     path = place.out / shard_name(task, number)
     file = write_anomalies(path, made, shape=plan.shape, channels=plan.channels) if made else None
@@ -191,20 +197,48 @@ def _task(plan: Plan, name: str) -> AbstractTask:
     return TASKS[name].from_dict(plan.tasks[name])
 
 
-def _by_fold(plan: Plan, number: int, rows: Mapping[int, int]) -> dict[int, list[tuple[int, int]]]:
-    """The unit's (case, variant) pairs with a healthy row, fold by fold: one fold's donors are in memory at a time."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Source:
+    """The healthy rows of a build that anomalies are drawn into, and the donors in memory.
+
+    Attributes
+    ----------
+    data : DataSet
+    rows : mapping
+        Healthy row of every case that has one.
+    kept : Kept
+    """
+
+    data: DataSet
+    rows: Mapping[int, int]
+    kept: Kept
+
+
+def _shortlist(plan: Plan, number: int) -> Shortlist:
+    """Whom the unit's rows borrow from: units of one part share few enough donors to be kept in memory."""
+    held = int(4 * plan.channels * math.prod(plan.shape))
+    few = min(MOST_DONORS, max(FEWEST_DONORS, DONOR_BYTES // held))
+    return Shortlist(seed=int(plan.options["seed"]), part=number // UNITS_TOGETHER, subjects=few)
+
+
+def _by_fold(plan: Plan, number: int, rows: Mapping[int, int]) -> dict[int, dict[int, list[int]]]:
+    """Variants of the unit's cases with a healthy row, fold by fold and case by case."""
     first = number * plan.unit_rows
     folds = plan.resolved["folds"]
-    pairs: dict[int, list[tuple[int, int]]] = {}
+    found: dict[int, dict[int, list[int]]] = {}
     for pair in range(first, min(first + plan.unit_rows, len(plan.cases) * plan.variants)):
         case, variant = divmod(pair, plan.variants)
         if case in rows:
-            pairs.setdefault(folds[plan.cases[case].subject], []).append((case, variant))
-    return dict(sorted(pairs.items()))
+            fold = found.setdefault(folds[plan.cases[case].subject], {})
+            fold.setdefault(case, []).append(variant)
+    return dict(sorted(found.items()))
 
 
-def _stored(out: Path, plan: Plan, records: list[UnitRecord]) -> DataSet:
-    """The healthy rows of a data set that has no manifest yet."""
+@lru_cache(maxsize=1)
+def _source(place: Place) -> Source:
+    """The healthy rows of a data set that has no manifest yet; opened once per process."""
+    plan = _plan(place.out, place.plan)
+    records = healthy_records(place.out, place.plan, plan.units("healthy"))
     files = tuple(record.file for record in records if record.file is not None)
     manifest = Manifest(
         version="",
@@ -221,7 +255,8 @@ def _stored(out: Path, plan: Plan, records: list[UnitRecord]) -> DataSet:
         fingerprint={},
         files=files,
     )
-    return DataSet(out, manifest)
+    kept = Kept(most=KEPT_BYTES)
+    return Source(data=DataSet(place.out, manifest), rows=rows_of_cases(records), kept=kept)
 
 
 def _recorded(
