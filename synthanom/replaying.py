@@ -15,6 +15,7 @@ from synthanom.labels import FlippedGaussian
 from synthanom.manifest import NAME
 from synthanom.recipe import Recipe
 from synthanom.shards import AnomalyPicture, DataSet, fingerprint
+from synthanom.shards.codecs import DEFAULT
 from synthanom.synthesis import Result, replay
 from synthanom.textures import SET_NAME
 
@@ -61,7 +62,7 @@ def check_replay(folder: Path | str, donors: Path | str | None = None) -> Replay
         If the data set or its donors cannot be opened; rows that cannot be read or made are problems in the report.
     """
     with DataSet.open(folder) as data:
-        same = dict(data.manifest.fingerprint) == fingerprint()
+        same = dict(data.manifest.fingerprint) == fingerprint(data.manifest.configuration.get("codec", DEFAULT))
         external = open_donors(data, donors)
         found = [
             (task.name, row, *_compared(data, task.name, row, (available, same)))

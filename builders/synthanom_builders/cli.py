@@ -27,6 +27,7 @@ TaskNames = Annotated[str | None, typer.Option(help="Stored names with commas be
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
 Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
+CodecName = Annotated[str, typer.Option("--codec", help="gzip, or faster: lzf; zstd, lz4 (hdf5plugin). See speed.md.")]
 Test = Annotated[bool, typer.Option("--test", help="List the scans to test on, with their truth, instead of building.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
@@ -85,6 +86,7 @@ def folder(
     ] = False,
     grey: Annotated[bool, typer.Option("--grey", help="Turn colour into grey (0.299 R + 0.587 G + 0.114 B).")] = False,
     folds: Folds = None,
+    codec: CodecName = "gzip",
     test: Test = False,
     dry_run: DryRun = False,
     debug: Debug = False,
@@ -120,6 +122,7 @@ def folder(
         folds=len(chosen) if folds is None else folds,
         donors=donors,
         reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
+        codec=codec,
         layout=layout,
     )
     if test:
@@ -142,6 +145,7 @@ def _add_named(name: str, words: str) -> None:
         donors: DonorSet = None,
         shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
         folds: Folds = None,
+        codec: CodecName = "gzip",
         contrasts: Annotated[
             str | None, typer.Option(help="Contrasts to take as channels, in this order: T1,T2 (brains).")
         ] = None,
@@ -181,6 +185,7 @@ def _add_named(name: str, words: str) -> None:
             split=split_file,
             contrasts=chosen_contrasts(contrasts, data_set.contrasts, data_set.usual),
             reading=Reading(grey=data_set.grey),
+            codec=codec,
         )
         if test:
             return _list_truth(raw, out, settings, data_set.list_known, workers=workers, dry_run=dry_run)

@@ -11,6 +11,7 @@ from typing import Any
 from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
+from synthanom.shards.codecs import DEFAULT
 from synthanom_builders.cases import Case
 
 NAME = "plan.json"
@@ -63,6 +64,11 @@ class Plan:
     def variants(self) -> int:
         """Anomalous pictures per case and task."""
         return int(self.options["variants"])
+
+    @property
+    def codec(self) -> str:
+        """How the shards are compressed."""
+        return str(self.options.get("codec", DEFAULT))
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:

@@ -59,7 +59,7 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
             "donors": donors,
             "unit_rows": unit_rows(found.channels, found.shape),
         },
-        environment=fingerprint(),
+        environment=fingerprint(settings.codec),
     )
 
 
@@ -109,7 +109,7 @@ def keeps(out: Path, old: Plan, request: Mapping[str, Any]) -> bool:
         raise SynthanomError(f"{out}: was built from something else than this command names ({differs}); {WAY_OUT}")
     if differs or (out / MANIFEST).exists():
         return not differs
-    here = fingerprint()
+    here = fingerprint(old.codec)
     changed = [name for name in sorted({*here, *old.environment}) if here.get(name) != old.environment.get(name)]
     if changed and _begun(out):
         name = changed[0]

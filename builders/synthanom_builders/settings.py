@@ -12,6 +12,7 @@ from synthanom.preprocess import Resample
 from synthanom.preprocess.grids import check_shape
 from synthanom.preprocess.pipeline import Normalise
 from synthanom.recipe import SynthesisOptions
+from synthanom.shards.codecs import DEFAULT, check_codec
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.volumes.reading import AS_STORED, Reading
@@ -54,6 +55,8 @@ class BuildSettings:
         To take as channels, in this order, for data sets that have several; empty for the others.
     reading : Reading
         What is read beyond grey, complete images.
+    codec : str
+        How shards are compressed.
     layout : {"auto", "plain", "bids", "nnunet", "anomalib"}
         Of the raw folder; not part of the plan, which lists what follows from it.
     """
@@ -75,6 +78,7 @@ class BuildSettings:
     split: Path | None = None
     contrasts: tuple[str, ...] = ()
     reading: Reading = AS_STORED
+    codec: str = DEFAULT
     layout: str = AUTO
 
     def __post_init__(self) -> None:
@@ -83,6 +87,7 @@ class BuildSettings:
         if self.folds < 1:
             raise SynthanomError(f"--folds must be at least 1, got {self.folds}")
         chosen_normalisation(self.normalise)
+        check_codec(self.codec)
         if self.layout not in LAYOUTS:
             raise SynthanomError(f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
         if self.spacing is not None:
@@ -107,6 +112,7 @@ class BuildSettings:
             **({} if self.dataset is None else {"dataset": self.dataset}),
             **({"contrasts": list(self.contrasts)} if self.contrasts else {}),
             **({} if self.split is None else {"split": hashlib.sha256(self.split.read_bytes()).hexdigest()}),
+            **({} if self.codec == DEFAULT else {"codec": self.codec}),
             **({"reading": self.reading.to_dict()} if self.reading != AS_STORED else {}),
         }
 

@@ -92,7 +92,8 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
         rows.append(sample)
         offsets.append(offset)
         cases.append(index)
-    file = write_healthy(place.out / shard_name("healthy", number), rows, offsets) if rows else None
+    path = place.out / shard_name("healthy", number)
+    file = write_healthy(path, rows, offsets, codec=plan.codec) if rows else None
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
 
 
@@ -151,7 +152,8 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
                     skipped.append(Skipped(id=sample.id, path=where, stage=task, variant=variant, reason=reason))
     made.sort(key=lambda row: (row.healthy_index, row.variant))
     path = place.out / shard_name(task, number)
-    file = write_anomalies(path, made, shape=plan.shape, channels=plan.channels) if made else None
+    shape, channels, codec = plan.shape, plan.channels, plan.codec
+    file = write_anomalies(path, made, shape=shape, channels=channels, codec=codec) if made else None
     return _recorded(place, task, number, file, ((), tuple(skipped)))
 
 

@@ -12,15 +12,21 @@ import numpy as np
 
 from synthanom.arrays import canonical_json
 from synthanom.manifest import software_version
+from synthanom.shards.codecs import DEFAULT, codec_version
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
 
-def fingerprint() -> dict[str, str]:
+def fingerprint(codec: str = DEFAULT) -> dict[str, str]:
     """Versions and probes under which the same inputs make the same bytes.
 
     Two machines with equal fingerprints are expected to agree to the last bit; others within a tolerance, because
     matrix products and compression differ between library builds and processors.
+
+    Parameters
+    ----------
+    codec : str
+        That the shards are compressed with.
 
     Returns
     -------
@@ -42,6 +48,7 @@ def fingerprint() -> dict[str, str]:
         "blas_core": _blas_core(),
         "product": _product_probe(),
         "cpu_features": _cpu_features(configuration.get("SIMD Extensions", {})),
+        **codec_version(codec),
     }
 
 

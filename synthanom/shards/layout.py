@@ -11,6 +11,7 @@ import numpy as np
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED, refuse_other_format
+from synthanom.shards.codecs import CODECS, codec_of
 
 HEALTHY, ANOMALIES = "healthy", "anomalies"
 MAX_UNIT_ROWS = 64
@@ -18,9 +19,9 @@ MAX_UNIT_BYTES = 256 * 2**20  # of the dense arrays of a unit
 MAX_CHUNK_SIDE = {2: 256, 3: 64}  # voxels, by dimensions: at most 1 MiB a chunk, a few chunks an image
 CHUNK_BYTES = 2**18  # of every other column
 FILTERS = {
-    h5py.h5z.FILTER_DEFLATE: "gzip",
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+    **{codec.filter: name for name, codec in CODECS.items()},
 }
 TEXT = "text"  # fixed length, UTF-8
 
@@ -180,5 +181,9 @@ def _check_filters(path: Path, name: str, dataset: h5py.Dataset) -> None:
             f"{path}: column {name} must use the filters {sorted(FILTERS.values())} only, got the HDF5 filters "
             f"{unknown}; convert the file with h5repack, or upgrade synthanom"
         )
+    try:
+        codec_of(filters)
+    except SynthanomError as error:
+        raise SynthanomError(f"{path}: column {name} {error}") from error
     if h5py.h5z.FILTER_FLETCHER32 not in filters and dataset.size:
         raise SynthanomError(f"{path}: column {name} must carry checksums (fletcher32), got none; {DAMAGED}")

@@ -13,13 +13,16 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import ANOMALIES_NAME, FORMAT, HEALTHY_NAME, FileRecord, replaced_file, software_version
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, overlapping
+from synthanom.shards.codecs import DEFAULT, filter_arguments
 from synthanom.shards.layout import ANOMALIES, HEALTHY, TEXT, Column, ShardKind, chunks_of, columns
 
 MAX_TEXT = 4096  # bytes of an id or a subject
 Values = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
 
-def write_healthy(path: Path | str, rows: Sequence[Sample], offsets: Sequence[Sequence[int]]) -> FileRecord:
+def write_healthy(
+    path: Path | str, rows: Sequence[Sample], offsets: Sequence[Sequence[int]], *, codec: str = DEFAULT
+) -> FileRecord:
     """Write a healthy shard ``<folder>/healthy/00000.h5``.
 
     Parameters
@@ -29,6 +32,8 @@ def write_healthy(path: Path | str, rows: Sequence[Sample], offsets: Sequence[Se
         At least one; all of one shape and channel count.
     offsets : sequence of sequences of D ints, one per row
         Where the image begins in the stored grid, in voxels (padding is positive, cropping negative).
+    codec : str
+        One of `synthanom.shards.codecs.CODECS`.
 
     Returns
     -------
@@ -63,10 +68,12 @@ def write_healthy(path: Path | str, rows: Sequence[Sample], offsets: Sequence[Se
         "id": _text(path, [row.id for row in rows]),
         "subject": _text(path, [row.subject for row in rows]),
     }
-    return _write(path, name, kind, len(rows), values)
+    return _write(path, name, kind, len(rows), values, codec)
 
 
-def write_anomalies(path: Path | str, rows: Iterable[AnomalyRow], *, shape: Sequence[int], channels: int) -> FileRecord:
+def write_anomalies(
+    path: Path | str, rows: Iterable[AnomalyRow], *, shape: Sequence[int], channels: int, codec: str = DEFAULT
+) -> FileRecord:
     """Write a shard of one task, ``<folder>/anomalies/<task>/00000.h5``.
 
     Parameters
@@ -78,6 +85,8 @@ def write_anomalies(path: Path | str, rows: Iterable[AnomalyRow], *, shape: Sequ
     shape : sequence of D ints
         Spatial shape of the images.
     channels : int
+    codec : str
+        One of `synthanom.shards.codecs.CODECS`.
 
     Returns
     -------
@@ -99,7 +108,7 @@ def write_anomalies(path: Path | str, rows: Iterable[AnomalyRow], *, shape: Sequ
     for row in rows:
         _check_row(path, row, kind, kept)
         kept.append(row)
-    return _write(path, name, kind, len(kept), _anomaly_values(kept, kind))
+    return _write(path, name, kind, len(kept), _anomaly_values(kept, kind), codec)
 
 
 def _check_row(path: Path, row: AnomalyRow, kind: ShardKind, earlier: Sequence[AnomalyRow]) -> None:
@@ -172,14 +181,20 @@ def _relative_name(path: Path, parts: int) -> str:
     return "/".join(path.absolute().parts[-parts:])
 
 
-def _write(path: Path, name: str, kind: ShardKind, rows: int, values: Mapping[str, Values]) -> FileRecord:
-    content = _file_image(path, kind, columns(kind, rows), values)
+def _write(path: Path, name: str, kind: ShardKind, rows: int, values: Mapping[str, Values], codec: str) -> FileRecord:
+    content = _file_image(path, kind, columns(kind, rows), values, filter_arguments(codec))
     with replaced_file(path) as file:
         file.write(content)
     return FileRecord(path=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), rows=rows)
 
 
-def _file_image(path: Path, kind: ShardKind, layout: Mapping[str, Column], values: Mapping[str, Values]) -> bytes:
+def _file_image(
+    path: Path,
+    kind: ShardKind,
+    layout: Mapping[str, Column],
+    values: Mapping[str, Values],
+    compression: Mapping[str, Any],
+) -> bytes:
     """The bytes of the HDF5 file, made in memory.
 
     HDF5 cannot be interrupted or run out of disk this way: closing a file after a failed write raises again, and once
@@ -197,13 +212,13 @@ def _file_image(path: Path, kind: ShardKind, layout: Mapping[str, Column], value
         ):
             file.attrs.create(name, value)
         for name, column in layout.items():
-            _write_column(file, name, column, values[name])
+            _write_column(file, name, column, values[name], compression)
         file.flush()
         content: bytes = file.id.get_file_image()
     return content
 
 
-def _write_column(file: h5py.File, name: str, column: Column, values: Values) -> None:
+def _write_column(file: h5py.File, name: str, column: Column, values: Values, compression: Mapping[str, Any]) -> None:
     shape = values.shape if isinstance(values, np.ndarray) else (len(values), *values[0].shape)
     dtype = values.dtype if isinstance(values, np.ndarray) and column.dtype == TEXT else np.dtype(column.dtype)
     if 0 in shape:  # nothing to chunk
@@ -214,8 +229,7 @@ def _write_column(file: h5py.File, name: str, column: Column, values: Values) ->
         shape=shape,
         dtype=dtype,
         chunks=chunks_of(name, shape, dtype.itemsize),
-        compression="gzip",
-        compression_opts=1,
+        **compression,
         shuffle=True,
         fletcher32=True,
         track_times=False,
