@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu dialects mutants
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -51,6 +51,10 @@ bench-threads: $(READY)
 # on a CUDA device where there is one; on the CPU its times say nothing about a GPU
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/gpu.py --write
+
+# a build of a thousand subjects with every codec: half an hour, some GB below the temporary folder
+bench-scale: $(READY)
+	$(BIN)/python benchmarks/scale.py --write
 
 # scikit-learn is left out where 200 million pixels would not fit in memory
 bench-metrics: $(READY)

@@ -204,16 +204,9 @@ def _external(
 ) -> DonorSet:
     shortlist, kept = how
     if donors["kind"] == SET_NAME:
-        per_fold = int(donors["per_fold"])
-        textures = TextureDonors(
-            shape=tuple(donors["shape"]),
-            channels=int(donors["channels"]),
-            deviation=float(donors["deviation"]),
-            total=per_fold,
-            start=fold * per_fold,
-        )
-        names = tuple(f"texture-{textures.start + i}" for i in range(per_fold))
-        keys = [(SET_NAME, textures.start + i) for i in range(per_fold)]
+        textures = textures_of(donors, fold)
+        names = tuple(f"texture-{textures.start + i}" for i in range(len(textures)))
+        keys = [(SET_NAME, textures.start + i) for i in range(len(textures))]
         recent = RecentlyUsed(textures, kept or Kept(), keys)
         return DonorSet(name=SET_NAME, samples=recent, ids=names, subjects=names)
     if external is None:
@@ -223,6 +216,18 @@ def _external(
     if shortlist is not None:
         rows = shortlist.of(fold, "inter_blend", rows, [external.healthy_subjects[i] for i in rows])
     return _rows(external, rows, str(donors["name"]), kept)
+
+
+def textures_of(donors: Mapping[str, Any], fold: int) -> TextureDonors:
+    """The textures that rows of a fold borrow from, by `texture_settings`."""
+    per_fold = int(donors["per_fold"])
+    return TextureDonors(
+        shape=tuple(donors["shape"]),
+        channels=int(donors["channels"]),
+        deviation=float(donors["deviation"]),
+        total=per_fold,
+        start=fold * per_fold,
+    )
 
 
 def _rows(data: DataSet, rows: Sequence[int], name: str, kept: Kept | None) -> DonorSet:

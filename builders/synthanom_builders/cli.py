@@ -207,7 +207,8 @@ def _build(
 
     size = _cores() if workers is None else workers
     progress = Progress(terminal=sys.stderr.isatty())
-    return _told(build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run), raw, out, settings)
+    outcome = build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run)
+    return _told(outcome, (raw, size), out, settings)
 
 
 def _list_truth(
@@ -240,11 +241,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _told(outcome: "Outcome", raw: Path, out: Path, settings: "BuildSettings") -> int:
+def _told(outcome: "Outcome", source: tuple[Path, int], out: Path, settings: "BuildSettings") -> int:
     """Print the outcome; the exit status."""
     manifest = outcome.manifest
     if manifest is None:
-        _print_plan(raw, outcome.plan)
+        _print_plan(*source, outcome.plan)
         return exits.DONE
     counts = f"{manifest.counts['healthy']} healthy images, {manifest.counts['anomalies']} anomalies"
     if outcome.already:
@@ -260,9 +261,9 @@ def _told(outcome: "Outcome", raw: Path, out: Path, settings: "BuildSettings") -
     return exits.SKIPPED if outcome.skipped else exits.DONE
 
 
-def _print_plan(raw: Path, plan: "Plan") -> None:
+def _print_plan(raw: Path, workers: int, plan: "Plan") -> None:
     """List what a build would make."""
-    from synthanom_builders.estimate import estimated_bytes
+    from synthanom_builders.estimate import estimate
 
     folds = plan.resolved["folds"]
     typer.echo("fold  subject  image")
@@ -270,11 +271,15 @@ def _print_plan(raw: Path, plan: "Plan") -> None:
         typer.echo(f"{folds[case.subject]:4}  {case.subject}  {case.id}" + (f"  SKIPPED: {problem}" if problem else ""))
     usable = sum(not problem for problem in plan.problems)
     rows = usable * plan.variants * len(plan.tasks)
-    estimate = estimated_bytes(raw.resolve(), plan)
+    needs = estimate(raw.resolve(), plan, workers)
     typer.echo(f"images: {usable} of {len(plan.cases)}, {len(set(folds))} subjects in {len(set(folds.values()))} folds")
     typer.echo(f"shape: {' x '.join(map(str, plan.shape))}, channels: {plan.channels}")
     typer.echo(f"rows: {usable} healthy, up to {rows} anomalous ({', '.join(plan.tasks)}; {plan.variants} variants)")
-    typer.echo(f"disk: about {'unknown' if estimate is None else _size(estimate)}; nothing was written")
+    if needs is None:
+        typer.echo("disk and time: unknown; nothing was written")
+    else:
+        what = f"disk: about {_size(needs.bytes)}; time: about {_duration(needs.seconds)} with {workers} workers"
+        typer.echo(f"{what}; nothing was written")
 
 
 def _size(count: int) -> str:
@@ -283,3 +288,10 @@ def _size(count: int) -> str:
         if count >= 1000**power:
             return f"{count / 1000**power:.3g} {unit}"
     return f"{count} bytes"
+
+
+def _duration(seconds: float) -> str:
+    """A length of time for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
