@@ -3,9 +3,11 @@
 import json
 from importlib import import_module
 
+import nibabel
 import numpy as np
 import pytest
 from phantoms import field
+from PIL import Image
 from sklearn import metrics as oracle
 
 from synthanom.errors import SynthanomError
@@ -185,6 +187,50 @@ def test_truth_without_a_map_is_mentioned(tmp_path):
     (tmp_path / "maps/sub-1/scan3.nii.gz").unlink()
     found = evaluate(tmp_path / "maps", tmp_path / "truth")
     assert found.notes == ("1 images of the truth have no map and are left out, the first 'sub-1/scan3'",)
+
+
+@pytest.mark.parametrize("kind", ["grey", "volume"])
+def test_images_are_read_as_they_were_for_the_maps(tmp_path, kind):
+    """|z| of a colour picture, and of the second volume of a 4D file, where only that shows the lesion."""
+    shape = (14, 16) if kind == "grey" else SHAPE
+    names = [f"a{k}" for k in range(1, 5)]
+    suffix = ".png" if kind == "grey" else ".nii.gz"
+    for folder in ("maps", "truth", "images"):
+        (tmp_path / folder).mkdir()
+    for k, name in enumerate(names):
+        mask = lesion(shape, k)
+        for folder, values in (("maps", np.full(shape, 0.5, np.float32)), ("truth", mask)):
+            write = write_picture if kind == "grey" else write_volume
+            write(
+                tmp_path / folder / f"{name}{suffix}", values.astype(np.float32), *([] if kind == "grey" else [AFFINE])
+            )
+        shown = np.where(mask, 250, 100).astype(np.uint8)
+        if kind == "grey":
+            Image.fromarray(np.stack([shown, shown, 255 - shown], -1)).save(tmp_path / f"images/{name}.png")
+        else:
+            both = np.stack([np.random.default_rng(k).integers(1, 99, shape).astype(np.uint8), shown], -1)
+            nibabel.save(nibabel.Nifti1Image(both.transpose(2, 1, 0, 3), AFFINE), tmp_path / f"images/{name}.nii.gz")
+    images = tmp_path / "images"
+    with pytest.raises(SynthanomError, match="--grey" if kind == "grey" else "--volume"):
+        evaluate(tmp_path / "maps", tmp_path / "truth", images=images)
+    prediction(tmp_path / "maps", {name: f"{name}{suffix}" for name in names}, {"grey": True, "volume": 1})
+    found = evaluate(tmp_path / "maps", tmp_path / "truth", images=images)
+    assert row(found, "pixel", "", "|z| in the image").average_precision.value == 1
+
+
+@pytest.mark.parametrize("reading", [{"sharpen": True}, {"volume": -1}, "grey"])
+def test_predictions_that_read_in_an_unknown_way_are_refused(tmp_path, reading):
+    write_case(tmp_path, "a", 1)
+    prediction(tmp_path / "maps", {"a": "a.nii.gz"}, reading)
+    with pytest.raises(SynthanomError, match=r"predict\.json: "):
+        evaluate(tmp_path / "maps", tmp_path / "truth")
+
+
+def prediction(folder, maps, reading):
+    """Say of maps that synthanom predict wrote them, from scans that were read so."""
+    about = {"kind": "synthanom-prediction", "format": 1, "finished": True, "maps": maps}
+    (folder / "predict.json").write_text(json.dumps(about | {"preprocessing": {"steps": [], "reading": reading}}))
+    (folder / "scores.csv").write_text("id,score\n" + "".join(f"{name},0.5\n" for name in maps))
 
 
 def test_masks_must_lie_on_the_maps_grid(tmp_path):

@@ -13,7 +13,7 @@ from synthanom.evaluation.truth import Item, Maps, read_pair
 from synthanom.metrics import SAMPLE_SCORES, Aggregation, anomalous_slices
 from synthanom.pictures.views import canonical_view
 from synthanom.preprocess import check_grid
-from synthanom.volumes import Source, discover, read
+from synthanom.volumes import Volume, discover, read
 
 NAMES = {"mean": "mean", "percentile": "75th percentile", "top": "top quarter"}
 STORED = "as the model aggregates"
@@ -61,12 +61,13 @@ def collect(maps: Maps, items: Sequence[Item]) -> Collected:
 def collect_deviation(images: Path, maps: Maps, items: Sequence[Item]) -> Collected:
     """As `collect` for the trivial map |z|: how far each voxel is from its own image's mean, in deviations.
 
-    Mean and deviation are over the voxels that are not 0; voxels that are 0 score 0; channels are averaged.
+    Mean and deviation are over the voxels that are not 0; voxels that are 0 score 0; channels are averaged. Images are
+    read as they were for the maps.
 
     Raises
     ------
     SynthanomError
-        An image that is missing, or lies on another grid than its map.
+        An image that is missing, cannot be read, or lies on another grid than its map.
     """
     sources = {source.id: source for source in discover(images)}
 
@@ -75,15 +76,15 @@ def collect_deviation(images: Path, maps: Maps, items: Sequence[Item]) -> Collec
         source = sources.get(item.id)
         if source is None:
             raise SynthanomError(f"{images}: holds no image of {item.id!r}; give the folder that was scored")
-        return _deviation(source, volume.image.shape[1:], maps.sources[item.id]), mask, volume.affine
+        image = read(source, maps.reading)
+        check_grid(image, volume.image.shape[1:], None, maps.sources[item.id].path)
+        return _deviation(image), mask, volume.affine
 
     return _gathered("|z| in the image", items, read_one, {})
 
 
-def _deviation(source: Source, shape: tuple[int, ...], map_source: Source) -> ImageArray:
-    volume = read(source)
-    check_grid(volume, shape, None, map_source.path)
-    score = np.zeros(shape, dtype=np.float64)
+def _deviation(volume: Volume) -> ImageArray:
+    score = np.zeros(volume.image.shape[1:], dtype=np.float64)
     for channel in volume.image.astype(np.float64):
         inside = channel != 0
         if np.ptp(channel[inside]) > 0:

@@ -5,18 +5,19 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.predicting.folder import SCORES, read_prediction
+from synthanom.predicting.folder import NAME, SCORES, read_prediction
 from synthanom.preprocess import check_grid
 from synthanom.truth_set import NAME as TRUTH
 from synthanom.truth_set import holds_truth, read_truth_set
 from synthanom.volumes import Source, Volume, discover, read, read_mask
 from synthanom.volumes.discover import EXTENSIONS, format_of
+from synthanom.volumes.reading import AS_STORED, Reading, reading_of
 
 Missing = Literal["refuse", "healthy"]
 BIDS = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[_/.]|$)")
@@ -49,11 +50,23 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """A folder of maps: their sources by id, and the scores of whole images where they were written beside them."""
+    """A folder of maps.
+
+    Attributes
+    ----------
+    name : str
+    sources : mapping
+        By id.
+    scores : mapping
+        Of whole images by id, where they were written beside the maps.
+    reading : Reading
+        How the scans were read that the maps are of.
+    """
 
     name: str
     sources: Mapping[str, Source]
     scores: Mapping[str, float]
+    reading: Reading = AS_STORED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +83,7 @@ def find_maps(name: str, folder: Path) -> Maps:
     Raises
     ------
     SynthanomError
-        No folder, no map, or an interrupted prediction.
+        No folder, no map, an interrupted prediction, or one that says of no known way how its scans were read.
     """
     about = read_prediction(folder)
     if about is None:
@@ -87,7 +100,7 @@ def find_maps(name: str, folder: Path) -> Maps:
             raise SynthanomError(f"{file}: the map must be there, and is not; run the same synthanom predict again")
         sources[str(key)] = Source(id=str(key), files=(file,), format=kind)
     scores = {row["id"]: float(row["score"]) for row in _table(folder / SCORES, ("id", "score"))}
-    return Maps(name=name, sources=sources, scores=scores)
+    return Maps(name=name, sources=sources, scores=scores, reading=_reading(about, folder / NAME))
 
 
 def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Missing) -> Truth:
@@ -176,6 +189,15 @@ def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | N
             f"{item.mask.path}: marks {int(mask.sum())} voxels of an image that the labels call healthy; correct one"
         )
     return volume, volume.image[0], mask
+
+
+def _reading(about: Mapping[str, Any], path: Path) -> Reading:
+    """How the scans of a prediction were read."""
+    stored = about.get("preprocessing", {})
+    try:
+        return reading_of(stored if isinstance(stored, Mapping) else {"reading": stored})
+    except SynthanomError as error:
+        raise SynthanomError(f"{path}: {error}") from error
 
 
 def _labels(path: Path) -> tuple[dict[str, bool], dict[str, str]]:
