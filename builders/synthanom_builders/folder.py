@@ -9,6 +9,7 @@ from synthanom.errors import SynthanomError
 from synthanom.preprocess import Pipeline, default_pipeline
 from synthanom.preprocess.intensities import Rule
 from synthanom.volumes import discover
+from synthanom.volumes.dicomdir import dicomdir_notes
 from synthanom.volumes.masks import mask_of, split_masks
 from synthanom.volumes.volume import Kind
 from synthanom_builders.cases import Case, Image, image_of, with_problem
@@ -70,6 +71,7 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
         notes.append(f"masks: {count} files match {settings.foreground!r}, {unused} of them belong to no image")
     cases, rule = with_subjects(cases, settings.subjects)
     notes.append(f"subjects: {len({case.subject for case in cases})} ({rule})")
+    notes.extend(dicomdir_notes(raw))
     return Listing(
         cases=tuple(cases),
         contrasts=together.contrasts,

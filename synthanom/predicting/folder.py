@@ -19,6 +19,7 @@ from synthanom.preprocess import Foreground, Pipeline
 from synthanom.training.checkpoint import CARD, ModelCard, model_folder, read_card, versions
 from synthanom.training.predict import common_card, score_maps
 from synthanom.volumes import write_volume
+from synthanom.volumes.dicomdir import dicomdir_notes
 from synthanom.volumes.write import write_bytes
 
 NAME, KIND, FORMAT = "predict.json", "synthanom-prediction", 1
@@ -95,7 +96,8 @@ def predict(
     done = about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]}
     plain = [scan.id for scan in scans if listing.masks is not None and scan.mask is None and scan.id in scores]
     _write_json(out / NAME, done | {"without_mask": plain})
-    return Outcome(scores=scores, skipped=tuple(skipped), notes=tuple(_notes(listing, plain, len(scores), pipeline)))
+    notes = [*_notes(listing, plain, len(scores), pipeline), *(dicomdir_notes(given) if given.is_dir() else ())]
+    return Outcome(scores=scores, skipped=tuple(skipped), notes=tuple(notes))
 
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:

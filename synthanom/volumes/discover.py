@@ -1,6 +1,7 @@
 """Finding the images in a folder."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -35,6 +36,7 @@ SIDECARS = frozenset(
     | {".img", ".raw", ".zraw", ".trk", ".tck", ".gii", ".annot", ".label", ".db", ".ini", ".lock", ".tmp", ".part"}
 )
 HEAD_BYTES = 352
+ANY = re.compile(r".*", re.DOTALL)
 
 
 def format_of(path: Path) -> Format | None:
@@ -68,7 +70,7 @@ def discover(folder: str | os.PathLike[str]) -> list[Source]:
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "does not exist"
         raise SynthanomError(f"{root}: a folder of images is needed, this {what}; check the path")
-    files = list(_walk(root))
+    files = list(files_under(root))
     sources: list[Source] = []
     for parent, members in groupby(files, key=lambda file: file.parent):
         sources.extend(_sources_of(root, parent, list(members)))
@@ -78,6 +80,19 @@ def discover(folder: str | os.PathLike[str]) -> list[Source]:
             "hidden files and links that lead out of the folder are passed over"
         )
     return sorted(_with_own_ids(root, sources), key=lambda source: source.id)
+
+
+def files_under(root: Path, name: re.Pattern[str] = ANY) -> Iterator[Path]:
+    """Files of a name in sorted order, folder by folder; no hidden ones, no linked folders, no links out of `root`."""
+    inside = root.resolve()
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders[:] = sorted(found for found in folders if not found.startswith("."))
+        for found in sorted(names):
+            if found.startswith(".") or not name.fullmatch(found):
+                continue
+            file = Path(folder) / found
+            if file.is_file() and (not file.is_symlink() or file.resolve().is_relative_to(inside)):
+                yield file
 
 
 def _format_of_bytes(head: bytes) -> Format | None:
@@ -95,19 +110,6 @@ def _format_of_bytes(head: bytes) -> Format | None:
 def _may_be_dicom(head: bytes) -> bool:
     """DICOM without preamble starts with an element of group 0002 or 0008, in either byte order."""
     return head[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and head[2:4] in (b"\x00\x00", b"\x01\x00", b"\x05\x00")
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    """Files in sorted order, folder by folder; no hidden ones, no linked folders, no links out of `root`."""
-    inside = root.resolve()
-    for folder, folders, names in os.walk(root, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(folder) / name
-            if name.startswith(".") or not file.is_file():
-                continue
-            if not file.is_symlink() or file.resolve().is_relative_to(inside):
-                yield file
 
 
 def _sources_of(root: Path, parent: Path, files: list[Path]) -> Iterator[Source]:
