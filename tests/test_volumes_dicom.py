@@ -480,6 +480,24 @@ def test_a_broken_file_among_slices_is_a_source_of_its_own(tmp_path: Path) -> No
         read(sources[1])
 
 
+@pytest.mark.parametrize(
+    ("count", "elements", "words"),
+    [
+        (4, {"PixelSpacing": [1e300, 1e300]}, "voxel sizes must be positive, got .*inf"),
+        (4, {"ImageOrientationPatient": [1e200, 0, 0, 0, 1e200, 0]}, "voxel sizes must be positive, got .*inf"),
+        (1, {"ImageOrientationPatient": [1e200, 0, 0, 0, 1e200, 0]}, "the affine must be finite and invertible"),
+    ],
+)
+def test_headers_that_overflow_are_refused_without_a_warning(
+    tmp_path: Path, count: int, elements: dict[str, Any], words: str
+) -> None:
+    save_series(tmp_path / "ct", count, **elements)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(SynthanomError, match=words):
+            read(tmp_path / "ct")
+
+
 def test_pydicoms_exam_folders_are_read_or_refused() -> None:
     root = Path(bundled("dicomdirtests/DICOMDIR")).parent
     sources = {source.id: source for source in discover(root)}
