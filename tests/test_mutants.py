@@ -4,16 +4,20 @@ import importlib
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK
 from PIL import Image
 from test_volumes_dicom import bundled, dataset, enhanced, pixels, save
+
+from synthanom.errors import SynthanomError
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 COUNT = 300
@@ -72,6 +76,59 @@ def test_damaged_files_are_read_or_refused(originals: Path) -> None:
     assert int(counts[1]) == 12 + len(COMPRESSED) and min(int(counts[2]), int(counts[3])) > COUNT / 10
 
 
+def test_damaged_series_are_read_or_refused(originals: Path) -> None:
+    command = [sys.executable, str(FOLDER / "mutants.py"), str(originals), "--count", "0", "--series", str(COUNT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = re.match(rf"{COUNT} mutants of 13 series, seed 0: (\d+) read, (\d+) refused, 0 faults", done.stdout)
+    assert counts is not None, done.stdout
+    assert min(int(counts[1]), int(counts[2])) > COUNT / 10
+
+
+def test_damaged_series_can_be_made_again_and_differ(mutants: ModuleType, tmp_path: Path) -> None:
+    mutants.write_series(tmp_path)
+    series = mutants.series_in([tmp_path])
+    first = [mutants.damaged_series(series, 3, number) for number in range(60)]
+    assert first == [mutants.damaged_series(series, 3, number) for number in range(60)]
+    plain = {files[0].parent: {file.name: file.read_bytes() for file in files} for files in series}
+    assert sum(plain[folder] == slices for folder, _, slices in first) < 6  # swapped with itself, or with its equal
+    done = " ".join(change for _, change, _ in first)
+    for change in ("flips", "truncation", "header edit", "Position", "swapped", "twice", "without", "another series"):
+        assert change in done
+    words = mutants.tried_series(tmp_path / "x", plain[tmp_path / "times"])[0]
+    assert words.startswith("refused: ") and "lie at the same one" in words
+    assert mutants.tried_series(tmp_path / "x", plain[tmp_path / "pair"])[0] == "read: "
+
+
+@pytest.mark.parametrize("folder", ["syntax-0", "syntax-1", "syntax-2"])
+def test_headers_are_edited_as_told(mutants: ModuleType, tmp_path: Path, folder: str) -> None:
+    mutants.write_series(tmp_path)
+    (files,) = mutants.series_in([tmp_path / folder])
+    edit = sys.modules["damaged_series"]._with
+    for keyword, value, found in (("Rows", 3, 3), ("InstanceNumber", "12", 12), ("PixelSpacing", None, None)):
+        (tmp_path / "x").write_bytes(edit(files[0].read_bytes(), keyword, value))
+        assert pydicom.dcmread(tmp_path / "x").get(keyword) == found
+    (tmp_path / "x").write_bytes(edit(files[0].read_bytes(), "PixelSpacing", "nonsense"))
+    assert b"nonsense" in (tmp_path / "x").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["read", "discover"])
+@pytest.mark.parametrize("fault", [KeyError("x"), SynthanomError("no name")])
+def test_anything_else_of_a_series_is_a_fault(
+    mutants: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, fault: Exception
+) -> None:
+    mutants.write_series(tmp_path)
+    slices = {file.name: file.read_bytes() for file in (tmp_path / "pair").iterdir()}
+
+    def broken(*arguments: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(mutants, name, broken)
+    outcome = mutants.tried_series(tmp_path / "x", slices)[0]
+    assert outcome.startswith("FAULT: ") and ("KeyError" in outcome or "'no name'" in outcome)
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_mutant_can_be_made_again(mutants: ModuleType, originals: Path) -> None:
     files = mutants.images_in([originals])
     first = [mutants.mutant(files, 3, number) for number in range(30)]
@@ -95,6 +152,18 @@ def test_anything_else_is_a_fault(
     monkeypatch.setattr(sys, "argv", ["mutants.py", str(originals), "--count", "2"])
     assert mutants.main() == 1
     assert capsys.readouterr().out.count(f"FAULT: {words}") == 2
+
+
+def test_warnings_of_numpy_are_faults(
+    mutants: ModuleType, originals: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def warns(path: Path, reading: object) -> None:
+        warnings.warn("overflow", RuntimeWarning, stacklevel=1)
+        raise mutants.SynthanomError(f"{path}: refused")
+
+    monkeypatch.setattr(mutants, "read", warns)
+    outcome = mutants.tried(tmp_path, originals / "a.nii", b"")[0]
+    assert outcome.startswith("FAULT: must be one printable line") and "overflow" in outcome
 
 
 def test_too_much_memory_and_two_lines_are_faults(
