@@ -1,4 +1,4 @@
-"""MedIAnomaly: the field's common benchmark of seven sets of pictures, in the layouts in which they are handed out.
+"""MedIAnomaly: the field's common benchmark; which of its sets a folder holds is told by what lies in it.
 
 References
 ----------
@@ -6,110 +6,129 @@ Cai et al., "MedIAnomaly: a comparative study of anomaly detection in medical im
 doi:10.1016/j.media.2025.103500.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom_builders.cases import Case
+from synthanom_builders import medianomaly_folders as folders
+from synthanom_builders import medianomaly_isic as isic
+from synthanom_builders import medianomaly_listed as listed
 from synthanom_builders.folder import Listing
-from synthanom_builders.known import KnownCase, KnownListing
-from synthanom_builders.medianomaly_folders import (
-    BRATS,
-    CAMELYON,
-    brats_test,
-    brats_train,
-    camelyon_test,
-    camelyon_train,
-)
-from synthanom_builders.medianomaly_lists import LIST, listed_test, listed_train
-from synthanom_builders.medianomaly_skin import SKIN, skin_test, skin_train
-from synthanom_builders.named import NamedDataSet, without_case
+from synthanom_builders.known import KnownListing
+from synthanom_builders.named import NamedDataSet, entry_of
 from synthanom_builders.picture_steps import resized
 from synthanom_builders.settings import BuildSettings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """One way in which a set of the benchmark is laid out.
+    """One of the ways in which the benchmark's sets are laid out.
 
     Attributes
     ----------
     sets : str
-        Which sets come so.
-    marks : tuple of str
-        Folders that are there in this layout and in no other.
-    train, test : functions of (raw)
-        List the healthy training cases, and the cases to test on.
+        That have it.
+    training, test : tuple of str
+        What each part needs and is known by: files, and with a slash at the end folders.
+    list_training, list_test : function of (raw, out)
     """
 
     sets: str
-    marks: tuple[str, ...]
-    train: Callable[[Path], list[Case]]
-    test: Callable[[Path], list[KnownCase]]
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+    list_training: Callable[[Path, Path], Listing]
+    list_test: Callable[[Path, Path], KnownListing]
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    LIST: Layout(sets="RSNA, VinCXR, BrainTumor, LAG", marks=("images",), train=listed_train, test=listed_test),
-    SKIN: Layout(sets="ISIC2018_Task3", marks=("ISIC2018_Task3_Training_Input",), train=skin_train, test=skin_test),
-    CAMELYON: Layout(sets="Camelyon16", marks=("train/good", "test/ungood"), train=camelyon_train, test=camelyon_test),
-    BRATS: Layout(sets="BraTS2021", marks=("test/tumor", "train"), train=brats_train, test=brats_test),
-}
+# the first that fits is taken
+LAYOUTS = (
+    Layout(
+        sets="RSNA, VinCXR, BrainTumor, LAG",
+        training=listed.PLACES,
+        test=listed.PLACES,
+        list_training=listed.list_training,
+        list_test=listed.list_test,
+    ),
+    Layout(
+        sets="ISIC2018_Task3",
+        training=isic.TRAINING,
+        test=isic.TEST,
+        list_training=isic.list_training,
+        list_test=isic.list_test,
+    ),
+    Layout(
+        sets="Camelyon16",
+        training=("train/good/",),
+        test=("test/good/", "test/Ungood/"),
+        list_training=folders.list_camelyon_training,
+        list_test=folders.list_camelyon_test,
+    ),
+    Layout(
+        sets="BraTS2021",
+        # 'train' is no mark of its own, and 'train' beside 'test/normal' is also how other data sets look
+        training=("train/", "test/normal/", "test/tumor/"),
+        test=("test/normal/", "test/tumor/", "test/annotation/"),
+        list_training=folders.list_brats_training,
+        list_test=folders.list_brats_test,
+    ),
+)
 
 
 def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
-    """List the healthy training images of the set that lies there.
+    """List the healthy training images.
 
     Raises
     ------
     SynthanomError
-        If it is none of the layouts, a file is missing, or a list is not what it should be.
+        If the folder holds none of the sets, a file is missing, or a list or table is not what it should be.
     """
-    del out, settings
-    layout = layout_of(raw)
-    cases = sorted(layout.train(raw), key=lambda case: case.id)
-    if not cases:
-        raise SynthanomError(f"{raw}: no healthy training image found; complete the download")
-    subjects = len({case.subject for case in cases})
-    note = f"layout of {layout.sets}: {len(cases)} healthy training images of {subjects} subjects"
-    return Listing(cases=tuple(cases), contrasts=(), notes=(note,))
+    del settings
+    return layout_of(raw, lambda layout: layout.training).list_training(raw, out)
 
 
 def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
-    """List the test images of the set that lies there.
+    """List the test images, with masks where the set has them.
 
     Raises
     ------
     SynthanomError
         As `list_cases`.
     """
-    del out, settings
-    layout = layout_of(raw)
-    cases = sorted(layout.test(raw), key=lambda one: one.case.id)
-    if not cases:
-        raise SynthanomError(f"{raw}: no test image found; complete the download")
-    return KnownListing(cases=tuple(cases), notes=(f"layout of {layout.sets}: {len(cases)} test images",))
+    del settings
+    return layout_of(raw, lambda layout: layout.test).list_test(raw, out)
 
 
-def layout_of(raw: Path) -> Layout:
-    """The layout of which some folder is there.
+def layout_of(raw: Path, needed: Callable[[Layout], tuple[str, ...]]) -> Layout:
+    """The first layout of which all that is needed is there.
 
     Raises
     ------
     SynthanomError
-        If none is.
+        If none fits: it names what is missing first of the layout of which most is there.
     """
-    for layout in LAYOUTS.values():
-        if any(without_case(raw, mark.split("/")) is not None for mark in layout.marks):
+    for layout in LAYOUTS:
+        if not _missing(raw, needed(layout)):
             return layout
-    known = "; ".join(f"{layout.sets}: {layout.marks[0]}" for layout in LAYOUTS.values())
+    likely = max(LAYOUTS, key=lambda layout: _present(raw, layout))
+    known = "; ".join(f"{', '.join(needed(layout))} ({layout.sets})" for layout in LAYOUTS)
     raise SynthanomError(
-        f"{raw / LAYOUTS[LIST].marks[0]}: this folder of the data set is missing; name the folder of one set ({known})"
+        f"{raw / _missing(raw, needed(likely))[0]}: this part of {likely.sets} is missing; name the folder of one set: "
+        f"{known}"
     )
+
+
+def _missing(raw: Path, places: tuple[str, ...]) -> list[str]:
+    return [place for place in places if entry_of(raw, place) is None]
+
+
+def _present(raw: Path, layout: Layout) -> int:
+    places = {*layout.training, *layout.test}
+    return sum(entry_of(raw, place) is not None for place in places)
 
 
 DATA_SETS = {
     "medianomaly": NamedDataSet(
-        shape=(256, 256), pipeline=resized, list_cases=list_cases, list_known=list_known, grey=True
+        shape=(256, 256), list_cases=list_cases, list_known=list_known, pipeline=resized, grey=True
     )
 }

@@ -23,7 +23,7 @@ NAMES = {
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
     "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
-    "medianomaly": "Healthy training images of one of the seven sets of MedIAnomaly.",
+    "medianomaly": "A set of MedIAnomaly: RSNA, VinCXR, BrainTumor, LAG, ISIC2018_Task3, Camelyon16 or BraTS2021.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
 }
@@ -83,19 +83,25 @@ def below(raw: Path, places: Sequence[str], remedy: str) -> Path:
     from synthanom.errors import SynthanomError
 
     for place in places:
-        found = without_case(raw, place.split("/"))
+        found = entry_of(raw, f"{place}/")
         if found is not None:
             return found
     raise SynthanomError(f"{raw / places[0]}: this folder of the data set is missing; {remedy}")
 
 
-def without_case(folder: Path, names: Sequence[str]) -> Path | None:
-    """A folder by its path's parts, upper and lower case being one; None if it is not there."""
-    for name in names:
-        if not folder.is_dir():
+def entry_of(raw: Path, place: str) -> Path | None:
+    """A file under `raw`, or with a slash at the end of its name a folder, upper and lower case being one."""
+    *folders, last = place.removesuffix("/").split("/")
+    for name in folders:
+        inner = _without_case(raw, name, Path.is_dir)
+        if inner is None:
             return None
-        matching = sorted(entry for entry in folder.iterdir() if entry.name.lower() == name.lower() and entry.is_dir())
-        if not matching:
-            return None
-        folder = matching[0]
-    return folder
+        raw = inner
+    return _without_case(raw, last, Path.is_dir if place.endswith("/") else Path.is_file)
+
+
+def _without_case(folder: Path, name: str, is_right: Callable[[Path], bool]) -> Path | None:
+    if not folder.is_dir():
+        return None
+    matching = (entry for entry in sorted(folder.iterdir()) if entry.name.lower() == name.lower())
+    return next((entry for entry in matching if is_right(entry)), None)
