@@ -7,8 +7,7 @@ doi:10.1016/j.cell.2018.02.010; data doi:10.17632/rscbjbr9sj.
 """
 
 import re
-from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from synthanom_builders.cases import Case
 from synthanom_builders.folder import Listing, cases_under
@@ -16,11 +15,19 @@ from synthanom_builders.known import KnownCase, KnownListing
 from synthanom_builders.named import NamedDataSet, below
 from synthanom_builders.picture_steps import resized
 from synthanom_builders.settings import BuildSettings
+from synthanom_builders.subjects import searched_or_own
 
+PLACES = ("train/NORMAL", "chest_xray/train/NORMAL")
+TEST_PLACES = ("test", "chest_xray/test")
 REMEDY = "unpack ChestXRay2017.zip and name the folder that holds 'train' and 'test'"
-# IM-0115-0001.jpeg is picture 1 of patient 115, NORMAL2-IM-0383-0001-0002.jpeg another numbering; sick children are
-# person1_bacteria_1.jpeg or person1_virus_6.jpeg
-PATIENT = re.compile(r"((?:NORMAL2-)?IM-[0-9]+)-[0-9]+(?:-[0-9]+)?\.|(person[0-9]+)_(bacteria|virus)_", re.IGNORECASE)
+# IM-0115-0001.jpeg is picture 1 of patient 115, NORMAL2-IM-0383-0001-0002.jpeg another numbering, person1_virus_6.jpeg
+# one with pneumonia; a later release has NORMAL-1003233-0001.jpeg, BACTERIA-... and VIRUS-...
+PATIENT = re.compile(
+    r"((?:NORMAL2-)?IM-[0-9]+(?=-[0-9]+(?:-[0-9]+)?\.)"
+    r"|person[0-9]+(?=_)|(?:NORMAL|BACTERIA|VIRUS)-[0-9]+(?=-[0-9]+\.))",
+    re.IGNORECASE,
+)
+KIND = re.compile(r"(?:^|_)(bacteria|virus)(?=[_-])", re.IGNORECASE)
 
 
 def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
@@ -32,13 +39,13 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
         If the folder is missing or holds no image.
     """
     del settings
-    cases = [case for case, _ in _radiographs(raw, out, "train/NORMAL")]
-    patients = len({case.subject for case in cases})
-    return Listing(cases=tuple(cases), contrasts=(), notes=(f"subjects: {patients} patients, by the files' names",))
+    named = _cases(raw, below(raw, PLACES, REMEDY), out)
+    note = f"subjects: {_patients(named)} patients, by the files' names"
+    return Listing(cases=tuple(named), contrasts=(), notes=(note,))
 
 
 def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
-    """List the radiographs of the test part, healthy or with pneumonia.
+    """List the radiographs of the test part, healthy and with pneumonia of bacteria or viruses.
 
     Raises
     ------
@@ -46,23 +53,25 @@ def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
         As `list_cases`.
     """
     del settings
-    known = []
-    for folders, anomalous in ((("test/NORMAL",), False), (("test/PNEUMONIA", "test/abnormal"), True)):
-        for case, cause in _radiographs(raw, out, *folders):
-            kind = f"pneumonia ({cause})" if cause else "pneumonia" if anomalous else ""
-            known.append(KnownCase(case=case, anomalous=anomalous, kind=kind))
-    return KnownListing(cases=tuple(sorted(known, key=lambda one: one.case.id)))
+    test = below(raw, TEST_PLACES, REMEDY)
+    normal, sick = (below(test, (name,), REMEDY) for name in ("NORMAL", "PNEUMONIA"))
+    known = [KnownCase(case=case, anomalous=False) for case in _cases(raw, normal, out)]
+    known += [KnownCase(case=case, anomalous=True, kind=_kind(case)) for case in _cases(raw, sick, out)]
+    note = f"subjects: {_patients([one.case for one in known])} patients, by the files' names"
+    return KnownListing(cases=tuple(sorted(known, key=lambda one: one.case.id)), notes=(note,))
 
 
-def _radiographs(raw: Path, out: Path, *folders: str) -> list[tuple[Case, str]]:
-    """The radiographs of a folder under their patients, and what causes their pneumonia, where the name says so."""
-    found = []
-    places = [f"{base}{folder}" for folder in folders for base in ("", "chest_xray/")]
-    for case in cases_under(raw, below(raw, places, REMEDY), out):
-        match = PATIENT.search(case.path)
-        patient, cause = (None, "") if match is None else (match[1] or match[2], (match[3] or "").lower())
-        found.append((replace(case, subject=patient or case.id), cause))
-    return found
+def _cases(raw: Path, place: Path, out: Path) -> list[Case]:
+    return [searched_or_own(case, PATIENT) for case in cases_under(raw, place, out)]
 
 
-DATA_SETS = {"zhanglab": NamedDataSet(shape=(256, 256), pipeline=resized, list_cases=list_cases, list_known=list_known)}
+def _patients(cases: list[Case]) -> int:
+    return len({case.subject for case in cases})
+
+
+def _kind(case: Case) -> str:
+    match = KIND.search(PurePosixPath(case.path).name)
+    return match[1].lower() if match else "pneumonia"
+
+
+DATA_SETS = {"zhanglab": NamedDataSet(shape=(256, 256), list_cases=list_cases, list_known=list_known, pipeline=resized)}
