@@ -20,7 +20,7 @@ from synthanom.errors import SynthanomError
 FORMAT = 1
 KIND = "synthanom-dataset"
 NAME = "dataset.json"
-TABLES = ("plan.json", "skipped.csv")  # files beside the shards that a manifest may list
+TABLES = ("plan.json", "skipped.csv", "cases.csv")  # files beside the shards that a manifest may list
 HEALTHY_NAME = re.compile(r"healthy/[0-9]{5}\.h5")
 ANOMALIES_NAME = re.compile(r"anomalies/([a-z][a-z0-9_]*)/[0-9]{5}\.h5")
 DAMAGED = "restore it from a copy, or build the data set again into an empty folder"
@@ -326,7 +326,7 @@ def _check_consistency(manifest: Manifest, path: Path) -> None:
         "variants must not be negative": manifest.variants >= 0,
         "task names must differ": len(set(names)) == len(names),
         "files must be listed once, in name order": paths == sorted(set(paths)),
-        "files must be shards of its tasks, plan.json or skipped.csv": all(_known(p, names) for p in paths),
+        f"files must be shards of its tasks or {', '.join(TABLES)}": all(_known(p, names) for p in paths),
         "sizes and rows must not be negative": all(f.bytes >= 0 and f.rows >= 0 for f in manifest.files),
         "digests must be 64 hexadecimal digits": all(re.fullmatch("[0-9a-f]{64}", f.sha256) for f in manifest.files),
         "folds must not be negative": min([*manifest.folds.values(), *manifest.donor_folds.values()], default=0) >= 0,

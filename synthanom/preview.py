@@ -11,7 +11,6 @@ from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import NAME
-from synthanom.manifest import TABLES as MANIFEST_TABLES
 from synthanom.pictures import Example
 from synthanom.preprocess import default_pipeline
 from synthanom.preprocess.pipeline import Normalise
@@ -27,6 +26,7 @@ from synthanom.volumes import read
 from synthanom.volumes.volume import Kind
 
 BORROWED: Mapping[str, str] = {"intra_blend": "this scan mirrored", "inter_blend": "procedural texture"}
+BEGINNINGS = ("plan.json", "skipped.csv")  # of a data set; cases.csv comes after them, and is what others call theirs
 TEXTURES = 8
 
 
@@ -49,7 +49,7 @@ class Preview:
 
 def is_dataset(path: Path) -> bool:
     """Whether a path is meant as a data set: a folder with its manifest, or with the beginnings of one."""
-    return any((path / name).is_file() for name in (NAME, *MANIFEST_TABLES))
+    return any((path / name).is_file() for name in (NAME, *BEGINNINGS))
 
 
 def preview_dataset(folder: Path, *, seed: int, tasks: Sequence[str] | None = None) -> Preview:

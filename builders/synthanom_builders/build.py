@@ -20,6 +20,7 @@ from synthanom.manifest import (
     software_version,
     write_manifest,
 )
+from synthanom_builders import case_table
 from synthanom_builders import plan as plans
 from synthanom_builders.folder import Listing
 from synthanom_builders.lock import locked
@@ -161,7 +162,8 @@ def _all_stages(pool: Pool, place: Place, plan: Plan, progress: Progress) -> Out
     records = [*healthy, *anomalies]
     skipped = _in_order(plan, records)
     _write_skipped(place.out, skipped)
-    manifest = _manifest(place.out, plan, records)
+    shown = case_table.write_case_table(place.out, plan, [case for record in healthy for case in record.cases])
+    manifest = _manifest(place.out, plan, records, [plans.NAME, SKIPPED, *([case_table.NAME] if shown else [])])
     _remove_strays(place.out, manifest)
     write_manifest(place.out, manifest)
     shutil.rmtree(place.out / FOLDER)
@@ -216,13 +218,13 @@ def _write_skipped(out: Path, skipped: Sequence[Skipped]) -> None:
         file.write(text.getvalue().encode("utf-8"))
 
 
-def _manifest(out: Path, plan: Plan, records: Sequence[UnitRecord]) -> Manifest:
+def _manifest(out: Path, plan: Plan, records: Sequence[UnitRecord], beside: Sequence[str]) -> Manifest:
     shards = [record.file for record in records if record.file is not None]
     rows = {
         name: sum(file.rows for file in shards if file.path.startswith(f"anomalies/{name}/")) for name in plan.tasks
     }
     healthy = sum(file.rows for file in shards) - sum(rows.values())
-    tables = [describe_file(out, name) for name in (plans.NAME, SKIPPED)]
+    tables = [describe_file(out, name) for name in beside]
     resolved = plan.resolved
     names = ("kind", "contrasts", "donors")
     return Manifest(

@@ -1,7 +1,7 @@
 """Cases: which files make one image of a data set, whom it shows, and what the files looked like when planned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -79,6 +79,8 @@ class Case:
         The foreground's file.
     problem : str
         Why the case cannot be built although its files may be fine; empty if it can.
+    columns : mapping of str to str
+        What else the data set says; goes into `cases.csv`.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Case:
     images: tuple[Image, ...]
     mask: Image | None = None
     problem: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -100,6 +103,7 @@ class Case:
             "images": [image.to_json() for image in self.images],
             "mask": None if self.mask is None else self.mask.to_json(),
             "problem": self.problem,
+            **({"columns": dict(self.columns)} if self.columns else {}),  # so that plans without any keep their bytes
         }
 
     @classmethod
@@ -111,6 +115,7 @@ class Case:
             images=tuple(Image.from_json(image) for image in data["images"]),
             mask=None if data["mask"] is None else Image.from_json(data["mask"]),
             problem=data["problem"],
+            columns=dict(data.get("columns", {})),
         )
 
 
@@ -128,14 +133,24 @@ def image_of(source: Source, raw: Path) -> Image:
         try:
             path.encode("utf-8")
             stat = file.stat()
-            if not file.resolve().is_relative_to(raw.resolve()):
-                raise SynthanomError(f"{file}: is a link that leads out of {raw}; copy the file to its place")
+            check_inside(file, raw)
         except UnicodeEncodeError as error:
             raise SynthanomError(f"{path!r}: file names must be Unicode (UTF-8), got other bytes; rename it") from error
         except OSError as error:
             raise SynthanomError(f"{file}: must stay readable while building, got '{error.strerror}'") from error
         files.append(InputFile(path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns))
     return Image(id=source.id, format=source.format, files=tuple(files))
+
+
+def check_inside(file: Path, raw: Path) -> None:
+    """Refuse a link that leads out of the raw data.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if not file.resolve().is_relative_to(raw.resolve()):
+        raise SynthanomError(f"{file}: is a link that leads out of {raw}; copy the file to its place")
 
 
 def read_case(raw: Path, case: Case, reading: Reading = AS_STORED) -> tuple[Volume, MaskArray | None]:

@@ -149,6 +149,9 @@ def _add_named(name: str, words: str) -> None:
         contrasts: Annotated[
             str | None, typer.Option(help="Contrasts to take as channels, in this order: T1,T2 (brains).")
         ] = None,
+        subjects: Annotated[
+            str | None, typer.Option(help="CSV with columns id,subject, or pattern with a group (knee-us).")
+        ] = None,
         split: Annotated[str | None, typer.Option(help="Name of the split in --split-file: ddad (vindr-cxr).")] = None,
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
         test: Test = False,
@@ -162,6 +165,7 @@ def _add_named(name: str, words: str) -> None:
             BuildSettings,
             TaskConfig,
             check_split,
+            check_subjects,
             chosen_contrasts,
             chosen_tasks,
             read_task_config,
@@ -170,6 +174,7 @@ def _add_named(name: str, words: str) -> None:
 
         data_set = named(name)
         check_split(name, data_set.split, split, split_file)
+        check_subjects(name, data_set.takes_subjects, subjects)
         config = TaskConfig() if task_config is None else read_task_config(task_config)
         chosen = chosen_tasks(tasks, config)
         settings = BuildSettings(
@@ -179,6 +184,7 @@ def _add_named(name: str, words: str) -> None:
             labeller=config.labeller,
             options=config.options,
             shape=shape_option(shape) or data_set.shape,
+            subjects=subjects,
             folds=len(chosen) if folds is None else folds,
             donors=donors,
             dataset=name,

@@ -22,6 +22,7 @@ NAMES = {
     "isles15": "Brains with a stroke, for testing only (--test): ISLES 2015, RAW/SISS2015_Training.",
     "zhanglab": "Healthy paediatric chest radiographs of the ZhangLab (Kermany) set: RAW/train/NORMAL.",
     "vindr-cxr": "Chest radiographs of VinDr-CXR in which three readers found nothing: RAW/train, RAW/annotations.",
+    "knee-us": "Ultrasound of knees, not distended, and distended ones to test on: RAW/sqr/train/nd, RAW/sqr/boxes.",
     "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
     "medianomaly": "A set of MedIAnomaly: RSNA, VinCXR, BrainTumor, LAG, ISIC2018_Task3, Camelyon16 or BraTS2021.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
@@ -52,6 +53,8 @@ class NamedDataSet:
         Contrasts to take where none are named.
     grey : bool
         Whether colour is turned into grey.
+    takes_subjects : bool
+        Whether ``--subjects`` may say whom the images show, as the data set does not.
     """
 
     shape: tuple[int, ...]
@@ -63,6 +66,7 @@ class NamedDataSet:
     contrasts: tuple[str, ...] = ()
     usual: tuple[str, ...] = ()
     grey: bool = False
+    takes_subjects: bool = False
 
 
 def named(name: str) -> NamedDataSet:

@@ -222,6 +222,17 @@ def check_split(name: str, known: str, asked: str | None, file: Path | None) -> 
         raise SynthanomError(f"--split {known} needs its --split-file, got {got}; builders/README.md says where it is")
 
 
+def check_subjects(name: str, takes_subjects: bool, asked: str | None) -> None:
+    """Refuse a rule for the subjects of a data set that names them itself.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if asked is not None and not takes_subjects:
+        raise SynthanomError(f"--subjects must be left out for {name}, whose subjects are settled, got {asked!r}")
+
+
 def chosen_contrasts(text: str | None, known: tuple[str, ...], usual: tuple[str, ...]) -> tuple[str, ...]:
     """The value of ``--contrasts``, spelled as the data set spells them; `usual` where nothing was asked for.
 
