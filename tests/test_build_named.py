@@ -80,33 +80,6 @@ def test_zhanglab(tmp_path, base):
     assert other.status == 2 and "was built from something else" in other.error
 
 
-@pytest.mark.parametrize("base", ["", "chest_xray"])
-def test_the_test_part_of_zhanglab(tmp_path, base):
-    place = tmp_path / "raw" / base / "test"
-    healthy = ("NORMAL/IM-0001-0001.jpeg", "NORMAL/NORMAL2-IM-0035-0001.jpeg")
-    sick = ("person1_virus_6.jpeg", "person1_virus_7.jpeg", "person80_bacteria_389.jpeg", "x.jpeg")
-    for i, name in enumerate((*healthy, *(f"PNEUMONIA/{name}" for name in sick))):
-        file = place / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(smooth((40, 52), i).astype(np.uint8)).save(file)
-    ran = build(tmp_path / "raw", "--test", "--out", tmp_path / "t", command="zhanglab")
-    assert ran.status == 0 and "6 scans to test on (4 anomalous, 2 healthy, 0 masks)" in ran.out
-    cases = read_truth_set(tmp_path / "t").cases
-    assert [(case.subject.rpartition("/")[2], case.anomalous, case.kind) for case in cases] == [
-        ("IM-0001", False, ""),
-        ("NORMAL2-IM-0035", False, ""),
-        ("person1", True, "pneumonia (virus)"),
-        ("person1", True, "pneumonia (virus)"),
-        ("person80", True, "pneumonia (bacteria)"),
-        ("x", True, "pneumonia"),
-    ]
-    for file in (place / "PNEUMONIA").iterdir():
-        file.unlink()
-    (place / "PNEUMONIA").rmdir()
-    ran = build(tmp_path / "raw", "--test", "--out", tmp_path / "u", command="zhanglab")
-    assert ran.status == 2 and "test/PNEUMONIA: this folder of the data set is missing" in ran.error
-
-
 def test_mood(tmp_path):
     raw = write_mood(tmp_path / "raw", "brain/brain_train")
     out = tmp_path / "data"

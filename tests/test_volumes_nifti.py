@@ -3,6 +3,7 @@
 import gzip
 import os
 import struct
+import warnings
 from pathlib import Path
 
 import nibabel
@@ -320,3 +321,12 @@ def test_a_gzip_without_its_end_is_noticed_though_all_voxels_are_there(tmp_path:
     path.write_bytes(bytes(broken))
     with pytest.raises(SynthanomError, match="cannot be read"):
         read(path)
+
+
+def test_an_affine_that_overflows_is_refused_without_a_warning(tmp_path: Path) -> None:
+    image = nibabel.Nifti2Image(np.ones((3, 4, 5), np.float32), np.diag([1e200, 1, 1, 1]))
+    nibabel.save(image, tmp_path / "a.nii")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        with pytest.raises(SynthanomError, match=r"voxel sizes must be positive, got .*inf"):
+            read(tmp_path / "a.nii")

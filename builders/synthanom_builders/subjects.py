@@ -41,6 +41,12 @@ def with_subjects(cases: Sequence[Case], rule: str | None) -> tuple[list[Case], 
     return [replace(case, subject=_searched(case, expression)) for case in cases], f"the pattern {rule!r}"
 
 
+def searched_or_own(case: Case, expression: re.Pattern[str]) -> Case:
+    """The case with the subject that a pattern's group captures in its path; its own id where nothing matches."""
+    match = expression.search(case.path)
+    return replace(case, subject=match[1]) if match else case
+
+
 def _usual(case: Case) -> str:
     match = BIDS.search(case.path)
     return match[1] if match else case.subject or case.id

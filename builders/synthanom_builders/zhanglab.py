@@ -54,7 +54,8 @@ def list_known(raw: Path, out: Path, settings: BuildSettings) -> KnownListing:
     """
     del settings
     test = below(raw, TEST_PLACES, REMEDY)
-    normal, sick = (below(test, (name,), REMEDY) for name in ("NORMAL", "PNEUMONIA"))
+    # copies of the set call the sick ones abnormal
+    normal, sick = (below(test, names, REMEDY) for names in (("NORMAL",), ("PNEUMONIA", "abnormal")))
     known = [KnownCase(case=case, anomalous=False) for case in _cases(raw, normal, out)]
     known += [KnownCase(case=case, anomalous=True, kind=_kind(case)) for case in _cases(raw, sick, out)]
     note = f"subjects: {_patients([one.case for one in known])} patients, by the files' names"

@@ -24,24 +24,18 @@ def read_dicom(files: Sequence[Path], path: Path, reading: Reading = AS_STORED) 
         that form no stack; frames whose places are unknown.
     """
     try:
-        # what a damaged header makes overflow becomes infinite or NaN, and is refused by name
-        with np.errstate(over="ignore", invalid="ignore"):
-            return _read(files, path, reading)
+        if len(files) > 1:
+            return _read_series(files, path, reading)
+        dataset = read_dataset(files[0])
+        frames = check_pixels(dataset, files[0], grey=reading.grey)[0]
+        if frames > 1:
+            return _read_frames(dataset, files[0], frames, reading)
+        return _read_single(dataset, files[0], reading)
     except SynthanomError:
         raise
     except Exception as error:
         # pydicom parses values where they are first used, and raises a dozen kinds of error there
         raise unreadable(path, error, what="its header cannot be understood") from error
-
-
-def _read(files: Sequence[Path], path: Path, reading: Reading) -> Volume:
-    if len(files) > 1:
-        return _read_series(files, path, reading)
-    dataset = read_dataset(files[0])
-    frames = check_pixels(dataset, files[0], grey=reading.grey)[0]
-    if frames > 1:
-        return _read_frames(dataset, files[0], frames, reading)
-    return _read_single(dataset, files[0], reading)
 
 
 def _read_series(files: Sequence[Path], path: Path, reading: Reading) -> Volume:

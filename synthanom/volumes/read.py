@@ -38,11 +38,9 @@ def read(source: Source | str | os.PathLike[str], reading: Reading = AS_STORED) 
     """
     if not isinstance(source, Source):
         source = _as_source(Path(source))
-    path = source.path
-    if source.format == "dicom":
-        return read_dicom(source.files, path, reading)
-    readers = {"nifti": read_nifti, "itk": read_itk, "picture": read_picture}
-    return readers[source.format](path, reading)
+    # what a damaged header makes overflow becomes infinite or NaN, and is refused by name
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _read(source, reading)
 
 
 def read_mask(
@@ -62,6 +60,13 @@ def read_mask(
     mask = volume.image[0] > threshold
     mask.flags.writeable = False
     return mask, volume.affine
+
+
+def _read(source: Source, reading: Reading) -> Volume:
+    if source.format == "dicom":
+        return read_dicom(source.files, source.path, reading)
+    readers = {"nifti": read_nifti, "itk": read_itk, "picture": read_picture}
+    return readers[source.format](source.path, reading)
 
 
 def _as_source(path: Path) -> Source:
