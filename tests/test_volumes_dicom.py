@@ -1,5 +1,6 @@
 """DICOM: series sorted and placed by their positions, pixel values, broken files refused by name."""
 
+import io
 import subprocess
 import sys
 import warnings
@@ -10,14 +11,15 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from synthanom.errors import MissingExtra, SynthanomError
-from synthanom.volumes import discover, read
-from synthanom.volumes.dicom_codecs import check_codec
+from synthanom.volumes import Reading, discover, read
+from synthanom.volumes.dicom_codecs import check_codec, jpeg_size
 
 ROWS, COLUMNS = 5, 7
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -505,3 +507,30 @@ def test_pydicoms_exam_folders_are_read_or_refused() -> None:
     with pytest.raises(SynthanomError, match="17106 to 17136"):
         read(sources["77654033/CT2"])
     assert len(sources["TINY_ALPHA/PT000000/ST000000/SE000000"].files) == 50
+
+
+def jpeg(rows: int, columns: int, mode: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (columns, rows), 7).save(buffer, "JPEG", progressive=mode == "RGB")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("rows", "columns", "mode", "samples"), [(13, 300, "L", 1), (257, 9, "RGB", 3)])
+def test_the_size_of_a_jpeg_stream_is_found(rows, columns, mode, samples):
+    stream = jpeg(rows, columns, mode)
+    assert jpeg_size(stream) == (rows, columns, samples)
+    assert jpeg_size(b"\xff\xd8" + b"\xff" * 9 + stream[2:]) == (rows, columns, samples), "fill bytes"
+    for damaged in (b"", b"\xff\xd8", stream[:20], b"\xff\xd8" + b"\0" * 50, b"\xff\xd8" + b"\xff\xe0\0\0" * 500):
+        assert jpeg_size(damaged) is None
+
+
+def test_a_jpeg_stream_of_another_size_never_reaches_the_decoder(tmp_path: Path) -> None:
+    """The decoder would make room for what the stream says, whatever the header says."""
+    dataset = pydicom.dcmread(bundled("SC_rgb_jpeg_gdcm.dcm"))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    place = next(k for k in range(2, len(stream)) if stream[k] == 0xFF and stream[k + 1] == 0xC3)
+    huge = stream[: place + 5] + (60000).to_bytes(2, "big") * 2 + stream[place + 9 :]
+    assert read(save(tmp_path / "a.dcm", dataset), Reading(grey=True)).image.shape == (1, 100, 100)
+    dataset.PixelData = encapsulate([huge])
+    with pytest.raises(SynthanomError, match=r"the JPEG stream must hold \(100, 100, 3\) .*, got \(60000, 60000, 3\)"):
+        read(save(tmp_path / "b.dcm", dataset), Reading(grey=True))

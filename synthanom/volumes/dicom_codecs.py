@@ -21,6 +21,8 @@ PACKED = 12  # bits allocated
 NEVER = "gdcm"
 RUST_PANIC = "PanicException"  # of pylibjpeg-rle; no Exception, and of a class that cannot be imported
 # JPEG: baseline, extended, lossless, lossless of selection value 1
+MARKER = 0xFF  # begins every marker of a JPEG stream
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 BY_SIMPLEITK = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
 MULTIFRAME_WORD = "1.2.840.10008.5.1.4.1.1.7.3"  # a storage class without rescaling of its own
 DESCRIBING = (
@@ -126,6 +128,7 @@ def _by_simpleitk(dataset: Any) -> npt.NDArray[Any]:
     from pydicom.uid import UID
 
     sitk: Any = SimpleITK
+    _check_jpeg_sizes(dataset)
     slim = Dataset()
     slim.file_meta = FileMetaDataset()
     slim.file_meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
@@ -147,3 +150,42 @@ def _by_simpleitk(dataset: Any) -> npt.NDArray[Any]:
             return np.asarray(sitk.GetArrayFromImage(reader.Execute()))
         except RuntimeError as error:
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
+
+
+def _check_jpeg_sizes(dataset: Any) -> None:
+    """Refuse JPEG streams of another size than the header's: the decoder makes room for what the stream says.
+
+    Raises
+    ------
+    ValueError
+    """
+    from pydicom.encaps import generate_frames
+
+    expected = (int(dataset.Rows), int(dataset.Columns), int(dataset.get("SamplesPerPixel") or 1))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
+        found = jpeg_size(frame)
+        if found != expected:
+            raise ValueError(f"the JPEG stream must hold {expected} rows, columns and samples, got {found}")
+
+
+def jpeg_size(stream: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and samples that the frame header of a JPEG stream states; None where there is none.
+
+    References
+    ----------
+    ITU-T T.81, B.1 and B.2.2.
+    """
+    place = 2  # behind the start of the image
+    while place + 10 <= len(stream):  # each step moves on by a marker and its segment
+        if stream[place] != MARKER:
+            return None
+        kind = stream[place + 1]
+        if kind == MARKER:  # a fill byte
+            place += 1
+        elif kind in FRAME_HEADERS:
+            rows, columns = (int.from_bytes(stream[place + k : place + k + 2], "big") for k in (5, 7))
+            return rows, columns, stream[place + 9]
+        else:
+            place += 2 + max(2, int.from_bytes(stream[place + 2 : place + 4], "big"))
+    return None
