@@ -88,7 +88,7 @@ class Case:
     images: tuple[Image, ...]
     mask: Image | None = None
     problem: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def path(self) -> str:
