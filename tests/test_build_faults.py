@@ -15,7 +15,7 @@ from building import COMMAND, build, shards, write_pictures
 from synthanom.manifest import read_manifest
 from synthanom.shards import check
 
-MANY = ("--variants", "16", "--tasks", "sink,source,smooth_intensity", "--folds", "3", "--workers", "2")
+MANY = ("--variants", "32", "--tasks", "sink,source,smooth_intensity", "--folds", "3", "--workers", "2")
 
 
 @pytest.fixture(scope="module")
