@@ -25,6 +25,7 @@ NAMES = {
     "knee-us": "Ultrasound of knees, not distended, and distended ones to test on: RAW/sqr/train/nd, RAW/sqr/boxes.",
     "imagenet": "Photographs of ImageNet, grey, as donors for radiographs: RAW/train, a folder for each class.",
     "medianomaly": "A set of MedIAnomaly: RSNA, VinCXR, BrainTumor, LAG, ISIC2018_Task3, Camelyon16 or BraTS2021.",
+    "digit-anatomy": "Grids of handwritten digits, each in its place: RAW with MNIST's files or mnist.npz.",
     "mood-brain": "Brains of the MOOD challenge: RAW/brain_train, a quarter of their sides.",
     "mood-abdomen": "Abdomens of the MOOD challenge: RAW/abdom_train, a quarter of their sides; donors for volumes.",
 }
