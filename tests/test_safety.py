@@ -22,12 +22,16 @@ FORBIDDEN_MODULES = {
     "subprocess", "socket", "urllib", "http", "ftplib", "requests", "zipfile", "tarfile", "shelve", "marshal", "dill",
     "cloudpickle", "joblib", "webbrowser",
 }  # fmt: skip
+UNPACKING = {"extract", "extractall"}
 # module.attribute -> the keyword that makes it safe; None where nothing does
 FORBIDDEN_ATTRIBUTES = {
     "os.system": None, "os.popen": None, "yaml.load": None, "yaml.unsafe_load": None, "yaml.full_load": None,
     "pickle.load": None, "pickle.loads": None, "shutil.unpack_archive": None, "torch.load": "weights_only",
     "np.load": "allow_pickle", "numpy.load": "allow_pickle",
 }  # fmt: skip
+
+# an .npz is a zip archive: its members are read, with their sizes checked before; none is unpacked
+ALLOWED = {"builders/synthanom_builders/digit_formats.py": ["zipfile"]}
 
 
 def faults(tree: ast.AST) -> list[str]:
@@ -39,6 +43,8 @@ def faults(tree: ast.AST) -> list[str]:
             found.append(str(node.module))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:
             found.append(node.func.id)
+        elif isinstance(node, ast.Attribute) and node.attr in UNPACKING:
+            found.append(node.attr)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in FORBIDDEN_ATTRIBUTES:
             wanted = FORBIDDEN_ATTRIBUTES[ast.unparse(node.func)]
             given = {k.arg: ast.unparse(k.value) for k in node.keywords}
@@ -49,7 +55,7 @@ def faults(tree: ast.AST) -> list[str]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_code_runs_what_it_reads(path):
-    assert faults(ast.parse(path.read_text())) == []
+    assert faults(ast.parse(path.read_text())) == ALLOWED.get(path.relative_to(ROOT).as_posix(), [])
 
 
 def test_the_search_finds_what_it_is_for():
@@ -57,10 +63,11 @@ def test_the_search_finds_what_it_is_for():
 import subprocess, os.path
 from urllib.request import urlopen
 eval("1"); model.eval(); re.compile("a"); yaml.safe_load(x); os.system("ls"); pickle.loads(b"")
-torch.load(p); torch.load(p, weights_only=True); np.load(p, allow_pickle=True); np.load(p, allow_pickle=False)
+archive.extractall(x); torch.load(p); torch.load(p, weights_only=True)
+np.load(p, allow_pickle=True); np.load(p, allow_pickle=False)
 """
-    assert faults(ast.parse(code)) == [
-        "subprocess", "urllib.request", "eval", "os.system", "pickle.loads", "torch.load", "np.load",
+    assert sorted(faults(ast.parse(code))) == [
+        "eval", "extractall", "np.load", "os.system", "pickle.loads", "subprocess", "torch.load", "urllib.request",
     ]  # fmt: skip
 
 
