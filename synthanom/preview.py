@@ -167,14 +167,7 @@ def _scan(path: Path, normalise: Normalise) -> tuple[Sample, Kind]:
     prepared = default_pipeline(volume.kind, normalise=normalise).prepare(volume)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NormalisationWarning)  # refused below, naming the file
-        sample = Sample.from_array(
-            prepared.image,
-            prepared.foreground,
-            prepared.spacing,
-            prepared.affine,
-            id=path.name,
-            channels=prepared.image.shape[0],
-        )
+        sample = prepared.sample(path.name)
     unusual = sample.unusual_scale()
     if unusual is not None:
         raise SynthanomError(f"{path}: {unusual}")

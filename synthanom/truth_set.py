@@ -72,6 +72,23 @@ class TruthSet:
     cases: tuple[TruthCase, ...]
 
 
+def open_truth_set(folder: Path) -> TruthSet:
+    """As `read_truth_set`, to read scans or masks from it.
+
+    Raises
+    ------
+    SynthanomError
+        As `read_truth_set`, or if the raw data are no longer where they were.
+    """
+    truth = read_truth_set(folder)
+    if not truth.raw.is_dir():
+        raise SynthanomError(
+            f"{folder / NAME}: the raw data must lie in {truth.raw}, and are not there; move them back, or list them "
+            "anew with build-dataset --test"
+        )
+    return truth
+
+
 def holds_truth(folder: Path) -> bool:
     """Whether a folder has a `truth.json`."""
     return (folder / NAME).is_file()

@@ -179,7 +179,7 @@ def test_other_lesions_are_anomalous(tmp_path):
         (",BKL,", ",BKLX,", "must have the columns image, MEL, NV, BCC, AKIEC, BKL, DF, VASC, got no BKL"),
         ("ISIC_0024306,0.0", "ISIC_0024306,1.0", "ISIC_0024306 must have 1 for exactly one class"),
         ("ISIC_0024306,0.0", "ISIC_0024306,none", "ISIC_0024306 must have 1 for exactly one class"),
-        ("ISIC_0024306,0.0", "../ISIC_0024306,0.0", "must be the name of a file"),
+        ("ISIC_0024306,0.0", "../ISIC_0024306,0.0", "a table must name files there"),
         ("ISIC_0024308,1.0,0.0", "ISIC_0024306,1.0,0.0", "ISIC_0024306 must have 1 for exactly one class"),
         ("ISIC_0024306,0.0", "ISIC_0000001,0.0", "ISIC_0000001.jpg: this image is missing"),
     ],

@@ -1,12 +1,18 @@
 """Data sets known by name: raw trees in their original layout, the whole way, with known answers."""
 
+import csv
 import json
+import os
+import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
-from building import build, shards, smooth
+from building import COMMAND, build, shards, smooth
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
@@ -128,6 +134,20 @@ def test_a_missing_folder_is_named_before_any_work(tmp_path, name):
         message = "is missing; " if lister is not None else "--test"
         assert ran.status == 2 and message in ran.error and not (tmp_path / "data").exists()
         assert lister is None or str(tmp_path / "raw") in ran.error
+
+
+@pytest.mark.parametrize("name", [*NAMES, "folder"])
+def test_raw_data_that_are_no_folder_are_refused(tmp_path, name):
+    (tmp_path / "file").write_text("x")
+    data_set = None if name == "folder" else named(name)
+    for options, known in (
+        ((), not data_set or data_set.list_cases),
+        (("--test",), not data_set or data_set.list_known),
+    ):
+        for raw, what in (("nowhere", "does not exist"), ("file", "is a file, not a folder")):
+            ran = build(tmp_path / raw, "--out", tmp_path / "data", *options, command=name)
+            assert ran.status == 2 and (what if known else "--test") in ran.error
+            assert not (tmp_path / "data").exists()
 
 
 def test_workers_and_names_do_not_change_the_bytes(tmp_path):
@@ -287,8 +307,8 @@ def test_a_split_names_what_to_test_on_and_stand_ins_come_from_the_end(tmp_path)
         ("b,Nodule/Mass,,,,\n", "line 2 must give a finding's box as four numbers"),
         ("b,Nodule/Mass,9,2,3,4\n", "x_min < x_max"),
         ("b,Nodule/Mass,1,2,nan,4\n", "x_min < x_max"),
-        ("../x,Nodule/Mass,1,2,3,4\n", "must be the name of a file there"),
-        ("d,Nodule/Mass,1,2,3,4\n", "d.dicom: this radiograph is missing"),
+        ("../x,Nodule/Mass,1,2,3,4\n", "a table must name files there"),
+        ("d,Nodule/Mass,1,2,3,4\n", "d.dicom: this image is missing"),
     ],
 )
 def test_boxes_that_are_none_are_refused(tmp_path, rows, message):
@@ -305,6 +325,68 @@ def test_boxes_outside_of_their_image_leave_it_out(tmp_path):
     ran = build(raw, "--test", "--out", tmp_path / "t", "--workers", 1, command="vindr-cxr")
     assert ran.status == 3 and "skipped test/a.dicom: none of its boxes lies in the image" in ran.err
     assert [case.id for case in read_truth_set(tmp_path / "t").cases] == ["test/b", "test/c"]
+    with (tmp_path / "t/skipped.csv").open(newline="") as file:
+        ((_, reason),) = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert "none of its boxes lies in the image" in reason
+
+
+def test_a_dry_run_counts_the_masks_that_it_would_draw(tmp_path):
+    raw = write_vindr_test(tmp_path / "raw")
+    ran = build(raw, "--test", "--out", tmp_path / "t", "--dry-run", command="vindr-cxr")
+    assert "3 scans to test on (2 anomalous, 1 healthy, 2 masks)" in ran.out and not (tmp_path / "t").exists()
+
+
+def test_an_earlier_list_stays_until_the_new_one_is_whole(tmp_path):
+    raw, out = write_vindr_test(tmp_path / "raw"), tmp_path / "t"
+    options = ("--test", "--out", out, "--workers", 1)
+    assert build(raw, *options, command="vindr-cxr").status == 0
+    before = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert {str(path) for path in before} == {
+        "truth.json", "truth.csv", "skipped.csv", "masks/test/b.png", "masks/test/c.png",
+    }  # fmt: skip
+    table = raw / "annotations/annotations_test.csv"
+    kept = table.read_text()
+    lines = kept.splitlines()
+    table.write_text(f"{lines[0]}\nb,Nodule/Mass,800,2,900,9\n")  # nothing can be drawn
+    ran = build(raw, *options, command="vindr-cxr")
+    assert ran.status == 2 and "no scan of the test part can be used" in ran.error
+    assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    # as a kill leaves it while the parts are exchanged
+    (out / ".truth-abc").mkdir()
+    (out / ".truth-abc/truth.csv").write_text("x")
+    for name in ("truth.json", "truth.csv"):
+        (out / name).unlink()
+    table.write_text("\n".join([*lines[:2], ""]))
+    assert build(raw, *options, command="vindr-cxr").status == 0
+    found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert found == ["masks/test/b.png", "skipped.csv", "truth.csv", "truth.json"]
+    (out / "truth.json").unlink()  # and what is not known to be ours is not touched
+    ran = build(raw, *options, command="vindr-cxr")
+    assert ran.status == 2 and "got no truth.json" in ran.error and (out / "masks/test/b.png").exists()
+
+
+def test_killed_while_drawing_the_same_command_finishes(tmp_path):
+    """Real processes, killed at ten moments; an earlier list is whole until the end."""
+    raw, out = write_vindr_test(tmp_path / "raw"), tmp_path / "t"
+    table = raw / "annotations/annotations_test.csv"
+    for i in range(40):
+        write_radiograph(raw / "test" / f"k{i:02}.dicom", i)
+    with table.open("a") as file:
+        file.writelines(f"k{i:02},Nodule/Mass,3,4,{10 + i},30\n" for i in range(40))
+    command = [*COMMAND, "vindr-cxr", raw, "--test", "--out", out, "--workers", "2"]
+    moments, kills = random.Random(3), 0
+    for _ in range(10):
+        process = subprocess.Popen(
+            [*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(0.8 + moments.random() * 1.2)
+        kills += process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if (out / "truth.json").exists():
+            assert len(read_truth_set(out).cases) == 43
+    assert build(raw, "--test", "--out", out, "--workers", 1, command="vindr-cxr").status == 0
+    assert kills and len(list(out.rglob("*.png"))) == 42 and not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -312,13 +394,13 @@ def test_boxes_outside_of_their_image_leave_it_out(tmp_path):
     [
         (lambda raw: (raw / "annotations/annotations_train.csv").unlink(), "table of annotations is missing"),
         (lambda raw: (raw / "annotations/annotations_train.csv").write_text("a,b\n1,2\n"), "must have the columns"),
-        (lambda raw: (raw / "train/f04.dicom").unlink(), "f04.dicom: this radiograph is missing"),
+        (lambda raw: (raw / "train/f04.dicom").unlink(), "f04.dicom: this image is missing"),
         (lambda raw: (raw / "annotations/annotations_train.csv").write_bytes(b"\xff\xfe\x00image"), "must be"),
         (
             lambda raw: (raw / "annotations/annotations_train.csv").write_text(
                 "image_id,rad_id,class_name\n" + "".join(f"../out,R{i},No finding\n" for i in range(3))
             ),
-            "must be the name of a file there",
+            "a table must name files there",
         ),
     ],
 )

@@ -213,3 +213,31 @@ def test_a_prediction_names_maps_of_its_own_folder_only(tmp_path):
     (tmp_path / "maps/predict.json").write_text(json.dumps(about))
     with pytest.raises(SynthanomError, match="must name maps in it only"):
         evaluate(tmp_path / "maps", folder)
+
+
+def test_the_trivial_map_is_made_of_the_listed_scans(tmp_path):
+    """Beside masks that lie in the same folder, and of the mean over contrasts."""
+    truth, folder = pictures(tmp_path), tmp_path / "truth"
+    folder.mkdir()
+    write_truth_set(folder, truth)
+    model = write_model(tmp_path / "m", pipeline=Pipeline((MinusOneOne(),)), network=SHOWS_INPUT)
+    predict([model], folder, tmp_path / "maps", device="cpu", allow_import=True)
+    found = evaluate(tmp_path / "maps", folder, images=folder)
+    expected = evaluate(tmp_path / "maps", folder, images=tmp_path / "raw/scans")
+    assert found == expected and any(row.maps == "|z| in the image" for row in found.rows)
+
+
+def test_raw_data_that_moved_are_told_at_once(tmp_path):
+    truth, folder = pictures(tmp_path), tmp_path / "truth"
+    folder.mkdir()
+    write_truth_set(folder, truth)
+    model = write_model(tmp_path / "m", pipeline=Pipeline((MinusOneOne(),)), network=SHOWS_INPUT)
+    predict([model], folder, tmp_path / "maps", device="cpu", allow_import=True)
+    (tmp_path / "raw").rename(tmp_path / "elsewhere")
+    for call in (
+        lambda: predict([model], folder, tmp_path / "new", device="cpu", allow_import=True),
+        lambda: evaluate(tmp_path / "maps", folder),
+    ):
+        with pytest.raises(SynthanomError, match=r"the raw data must lie in .*raw, and are not there; move them back"):
+            call()
+    assert not (tmp_path / "new").exists() and read_truth_set(folder) == truth

@@ -22,6 +22,7 @@ from synthanom.manifest import (
 )
 from synthanom_builders import case_table
 from synthanom_builders import plan as plans
+from synthanom_builders.cases import check_folder
 from synthanom_builders.folder import Listing
 from synthanom_builders.lock import locked
 from synthanom_builders.plan import Plan, write_plan
@@ -93,6 +94,7 @@ def build(
         For inputs, settings or an output folder that do not allow it; what is finished is kept.
     """
     raw, out = raw.resolve(), out.resolve()
+    check_folder(raw)
     old = existing_plan(out)
     listing = lister(raw, out, settings)
     for note in listing.notes:

@@ -1,6 +1,6 @@
 """Cases: which files make one image of a data set, whom it shows, and what the files looked like when planned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +11,7 @@ from synthanom.preprocess import align, mask_on_grid
 from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Format
+from synthanom_builders.tables import is_plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,35 @@ def image_of(source: Source, raw: Path) -> Image:
             raise SynthanomError(f"{file}: must stay readable while building, got '{error.strerror}'") from error
         files.append(InputFile(path=path, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns))
     return Image(id=source.id, format=source.format, files=tuple(files))
+
+
+def case_named(raw: Path, place: Path, name: str, endings: Sequence[str], kind: Format) -> Case:
+    """The case of an image that a table names without its ending; its subject is the name.
+
+    Raises
+    ------
+    SynthanomError
+        If the name leads elsewhere, for a table is data, or the file is missing.
+    """
+    if not is_plain(name):
+        raise SynthanomError(f"{place}: a table must name files there, got {name!r}; correct the table")
+    file = next((place / f"{name}{ending}" for ending in endings if (place / f"{name}{ending}").is_file()), None)
+    if file is None:
+        raise SynthanomError(f"{place / name}{endings[0]}: this image is missing; complete the download")
+    source = Source(id=f"{place.relative_to(raw).as_posix()}/{name}", files=(file,), format=kind)
+    return Case(id=source.id, subject=name, images=(image_of(source, raw),))
+
+
+def check_folder(raw: Path) -> None:
+    """Refuse raw data that are no folder.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if not raw.is_dir():
+        what = "is a file, not a folder" if raw.exists() else "does not exist"
+        raise SynthanomError(f"{raw}: a folder of raw data is needed, this {what}; check the path")
 
 
 def check_inside(file: Path, raw: Path) -> None:

@@ -12,6 +12,7 @@ from synthanom.errors import SynthanomError
 from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
+    from synthanom.manifest import Manifest
     from synthanom_builders.build import Lister, Outcome
     from synthanom_builders.known import KnownLister
     from synthanom_builders.plan import Plan
@@ -214,7 +215,10 @@ def _build(
     size = _cores() if workers is None else workers
     progress = Progress(terminal=sys.stderr.isatty())
     outcome = build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run)
-    return _told(outcome, (raw, size), out, settings)
+    if outcome.manifest is None:
+        _print_plan(raw, size, outcome.plan)
+        return exits.DONE
+    return _told(outcome, outcome.manifest, out, settings)
 
 
 def _list_truth(
@@ -232,13 +236,12 @@ def _list_truth(
     for path, reason in found.skipped[:SHOWN]:
         typer.echo(f"skipped {path}: {reason}", err=True)
     if len(found.skipped) > SHOWN:
-        typer.echo(f"skipped {len(found.skipped)} in all", err=True)
-    cases = found.truth.cases
-    masks, anomalous = sum(case.mask is not None for case in cases), sum(case.anomalous is True for case in cases)
-    healthy = sum(case.anomalous is False for case in cases)
-    known = f"{anomalous} anomalous, {healthy} healthy, {masks} masks"
-    where = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
-    typer.echo(f"{out}: {len(cases)} scans to test on ({known}); {where}")
+        where = "" if dry_run else f", see {out / 'skipped.csv'}"
+        typer.echo(f"skipped {len(found.skipped)} in all{where}", err=True)
+    anomalous, healthy = (sum(one.anomalous is label for one in found.cases) for label in (True, False))
+    known = f"{anomalous} anomalous, {healthy} healthy, {sum(one.masked for one in found.cases)} masks"
+    after = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
+    typer.echo(f"{out}: {len(found.cases)} scans to test on ({known}); {after}")
     return exits.SKIPPED if found.skipped else exits.DONE
 
 
@@ -247,12 +250,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _told(outcome: "Outcome", source: tuple[Path, int], out: Path, settings: "BuildSettings") -> int:
+def _told(outcome: "Outcome", manifest: "Manifest", out: Path, settings: "BuildSettings") -> int:
     """Print the outcome; the exit status."""
-    manifest = outcome.manifest
-    if manifest is None:
-        _print_plan(*source, outcome.plan)
-        return exits.DONE
     counts = f"{manifest.counts['healthy']} healthy images, {manifest.counts['anomalies']} anomalies"
     if outcome.already:
         typer.echo(f"{out}: finished already ({counts}); nothing was written")

@@ -43,6 +43,11 @@ class KnownCase:
     drawing: Drawing | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def masked(self) -> bool:
+        """Whether there is, or will be drawn, a mask of what is wrong."""
+        return self.mask is not None or (self.drawing is not None and self.anomalous is True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class KnownListing:

@@ -10,12 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
-from synthanom.volumes.volume import Source
-from synthanom_builders.cases import Case, image_of
+from synthanom_builders.cases import Case, case_named
 from synthanom_builders.folder import Listing
 from synthanom_builders.known import KnownCase, KnownListing
 from synthanom_builders.named import entry_of
-from synthanom_builders.tables import is_plain, read_table
+from synthanom_builders.tables import read_table
 
 TRAINING, TEST = (
     (f"{part}_Input/", f"{part}_GroundTruth/{part}_GroundTruth.csv")
@@ -82,8 +81,6 @@ def classes_of(table: Path) -> dict[str, str]:
             chosen = [label for label in CLASSES if float(row[label]) == 1]
         except ValueError:
             chosen = []
-        if not is_plain(name):  # a table is data: it may not lead out of the folder
-            raise SynthanomError(f"{table}: image must be the name of a file, got {name!r}; correct the table")
         if len(chosen) != 1 or found.setdefault(name, chosen[0]) != chosen[0]:
             raise SynthanomError(f"{table}: {name} must have 1 for exactly one class; correct the table")
     if not found:
@@ -95,14 +92,4 @@ def _cases(raw: Path, part: tuple[str, str]) -> list[tuple[Case, str]]:
     """Every image of a part and its class; its subject is its bare name."""
     place, table = (entry_of(raw, name) for name in part)
     assert place is not None and table is not None, "the layout fits"
-    return [(_case(raw, place, name), kind) for name, kind in classes_of(table).items()]
-
-
-def _case(raw: Path, place: Path, name: str) -> Case:
-    file = next((place / f"{name}{ending}" for ending in ENDINGS if (place / f"{name}{ending}").is_file()), None)
-    if file is None:
-        raise SynthanomError(f"{place / name}{ENDINGS[0]}: this image is missing; complete the download")
-    identity = f"{place.relative_to(raw).as_posix()}/{name}"
-    return Case(
-        id=identity, subject=name, images=(image_of(Source(id=identity, files=(file,), format="picture"), raw),)
-    )
+    return [(case_named(raw, place, name, ENDINGS, "picture"), kind) for name, kind in classes_of(table).items()]

@@ -112,15 +112,7 @@ def prepare_case(
     with warnings.catch_warnings():
         warnings.simplefilter("error", NormalisationWarning)
         try:
-            sample = Sample.from_array(
-                prepared.image,
-                prepared.foreground,
-                prepared.spacing,
-                prepared.affine,
-                id=case.id,
-                subject=case.subject,
-                channels=len(prepared.image),
-            )
+            sample = prepared.sample(case.id, case.subject)
         except NormalisationWarning as unusual:
             raise SynthanomError(f"{case.path}: {unusual}") from unusual
     return sample, tuple(-side for side in prepared.offset)
@@ -135,15 +127,15 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
         If the shard cannot be written or donors are missing; pictures that cannot be made are recorded instead.
     """
     plan = _plan(place.out, place.plan)
-    source = _source(place)
+    opened = _opened(place)
     shortlist = _shortlist(plan, number)
     made, skipped = [], []
-    for fold, cases in _by_fold(plan, number, source.rows).items():
+    for fold, cases in _by_fold(plan, number, opened.rows).items():
         donors = fold_donors(
-            source.data, fold, plan.resolved["donors"], _external(place.donors), shortlist=shortlist, kept=source.kept
+            opened.data, fold, plan.resolved["donors"], _external(place.donors), shortlist=shortlist, kept=opened.kept
         )
         for case, variants in cases.items():
-            row, sample = source.rows[case], source.data.healthy(source.rows[case])
+            row, sample = opened.rows[case], opened.data.healthy(opened.rows[case])
             for variant in variants:
                 try:
                     made.append(make_row(plan, sample, task, (row, variant), donors))
@@ -200,7 +192,7 @@ def _task(plan: Plan, name: str) -> AbstractTask:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Source:
+class Opened:
     """The healthy rows of a build that anomalies are drawn into, and the donors in memory.
 
     Attributes
@@ -237,7 +229,7 @@ def _by_fold(plan: Plan, number: int, rows: Mapping[int, int]) -> dict[int, dict
 
 
 @lru_cache(maxsize=1)
-def _source(place: Place) -> Source:
+def _opened(place: Place) -> Opened:
     """The healthy rows of a data set that has no manifest yet; opened once per process."""
     plan = _plan(place.out, place.plan)
     records = healthy_records(place.out, place.plan, plan.units("healthy"))
@@ -258,7 +250,7 @@ def _source(place: Place) -> Source:
         files=files,
     )
     kept = Kept(most=KEPT_BYTES)
-    return Source(data=DataSet(place.out, manifest), rows=rows_of_cases(records), kept=kept)
+    return Opened(data=DataSet(place.out, manifest), rows=rows_of_cases(records), kept=kept)
 
 
 def _recorded(

@@ -19,8 +19,7 @@ import numpy as np
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.volumes.reading import AS_STORED
-from synthanom.volumes.volume import Source
-from synthanom_builders.cases import Case, image_of, read_case
+from synthanom_builders.cases import Case, case_named, read_case
 from synthanom_builders.folder import Listing
 from synthanom_builders.known import KnownCase, KnownListing
 from synthanom_builders.named import NamedDataSet, below
@@ -129,13 +128,7 @@ def _table(raw: Path, names: Sequence[str], part: str) -> Path:
 
 
 def _case(raw: Path, place: Path, name: str) -> Case:
-    if Path(name).name != name:  # a table is data: it may not lead out of the folder
-        raise SynthanomError(f"{place}: image_id must be the name of a file there, got {name!r}; correct the table")
-    file = next((place / f"{name}{ending}" for ending in ENDINGS if (place / f"{name}{ending}").is_file()), None)
-    if file is None:
-        raise SynthanomError(f"{place / name}{ENDINGS[0]}: this radiograph is missing; complete the download")
-    image = image_of(Source(id=f"{place.relative_to(raw).as_posix()}/{name}", files=(file,), format="dicom"), raw)
-    return Case(id=image.id, subject=name, images=(image,))
+    return case_named(raw, place, name, ENDINGS, "dicom")
 
 
 DATA_SETS = {

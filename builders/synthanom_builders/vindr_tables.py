@@ -1,6 +1,5 @@
 """The tables and splits of VinDr-CXR: what readers said about every image, and which images a split names."""
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
+from synthanom_builders.tables import read_table
 
 NOTHING = "No finding"
 READERS = 3
@@ -51,21 +51,12 @@ def read_reports(table: Path, *, boxes: bool = False, readers: bool = True) -> d
     """
     who: dict[str, set[str]] = {}
     findings: dict[str, list[tuple[str, Corners]]] = {}
-    needed = {"image_id", "class_name", *(CORNERS if boxes else ()), *(("rad_id",) if readers else ())}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            missing = needed - set(rows.fieldnames or ())
-            if missing:
-                wanted = ", ".join(sorted(needed))
-                raise SynthanomError(f"{table}: must have the columns {wanted}, got no {min(missing)}")
-            for row in rows:
-                who.setdefault(row["image_id"], set()).add(row.get("rad_id") or "")
-                if row["class_name"] != NOTHING:
-                    place = _corners(table, rows.line_num, row) if boxes else NO_BOX
-                    findings.setdefault(row["image_id"], []).append((row["class_name"], place))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise SynthanomError(f"{table}: must be a readable CSV table of annotations: {error}") from error
+    needed = ("image_id", *(("rad_id",) if readers else ()), "class_name", *(CORNERS if boxes else ()))
+    for line, row in enumerate(read_table(table, needed), start=2):
+        who.setdefault(row["image_id"], set()).add(row.get("rad_id", ""))
+        if row["class_name"] != NOTHING:
+            place = _corners(table, line, row) if boxes else NO_BOX
+            findings.setdefault(row["image_id"], []).append((row["class_name"], place))
     return {
         name: Reports(readers=frozenset(names), findings=tuple(findings.get(name, ()))) for name, names in who.items()
     }
@@ -74,7 +65,7 @@ def read_reports(table: Path, *, boxes: bool = False, readers: bool = True) -> d
 def _corners(table: Path, line: int, row: Mapping[str, str]) -> Corners:
     try:
         left, top, right, bottom = (float(row[name]) for name in CORNERS)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise SynthanomError(f"{table}: line {line} must give a finding's box as four numbers, got {error}") from error
     if not (math.isfinite(left + top + right + bottom) and left < right and top < bottom):
         raise SynthanomError(f"{table}: line {line} must give a box with x_min < x_max and y_min < y_max, got {row}")

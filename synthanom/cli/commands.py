@@ -172,7 +172,7 @@ def evaluate(
     baseline: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of other maps to print beside; repeatable.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="The scans: adds the trivial map |z| in the image.")] = None,
+    images: Annotated[Path | None, typer.Option(help="The scans, or a test list: adds the trivial map |z|.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)] = 0,
 ) -> None:

@@ -11,7 +11,7 @@ from synthanom.leaks import ImageKeys, Place, Tested, places_of
 from synthanom.preprocess import Pipeline, align
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
-from synthanom.truth_set import TruthCase, TruthSet, holds_truth, read_truth_set
+from synthanom.truth_set import TruthCase, TruthSet, holds_truth, open_truth_set, read_truth_set
 from synthanom.volumes import Reading, read
 from synthanom.volumes.reading import reading_of
 
@@ -33,7 +33,8 @@ def read_tested(folder: Path, data: DataSet, *, quick: bool, track: Track) -> tu
         If the folder is neither a data set nor a list of scans, or a row is damaged.
     """
     if holds_truth(folder):
-        return _listed(folder, read_truth_set(folder), data, quick=quick, track=track)
+        truth = read_truth_set(folder) if quick else open_truth_set(folder)
+        return _listed(folder, truth, data, quick=quick, track=track)
     with DataSet.open(folder) as other:
         places = tuple(places_of(other, folds=False))
         if quick:
@@ -92,15 +93,7 @@ class Preparing:
         prepared = self.pipeline.prepare(volume)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NormalisationWarning)  # it is only looked at
-            return Sample.from_array(
-                prepared.image,
-                prepared.foreground,
-                prepared.spacing,
-                prepared.affine,
-                id=case.id,
-                subject=case.subject,
-                channels=len(prepared.image),
-            )
+            return prepared.sample(case.id, case.subject)
 
 
 def _unlike(folder: Path, dims: int, channels: int, data: DataSet) -> str:

@@ -12,8 +12,9 @@ from synthanom.errors import SynthanomError
 from synthanom.evaluation.truth import Item, Maps, read_pair
 from synthanom.metrics import SAMPLE_SCORES, Aggregation, anomalous_slices
 from synthanom.pictures.views import canonical_view
-from synthanom.preprocess import check_grid
-from synthanom.volumes import Volume, discover, read
+from synthanom.preprocess import align, check_grid
+from synthanom.truth_set import holds_truth, open_truth_set
+from synthanom.volumes import Source, Volume, discover, read
 
 NAMES = {"mean": "mean", "percentile": "75th percentile", "top": "top quarter"}
 STORED = "as the model aggregates"
@@ -69,18 +70,25 @@ def collect_deviation(images: Path, maps: Maps, items: Sequence[Item]) -> Collec
     SynthanomError
         An image that is missing, cannot be read, or lies on another grid than its map.
     """
-    sources = {source.id: source for source in discover(images)}
+    sources = _scans(images)
 
     def read_one(item: Item) -> tuple[ImageArray, MaskArray | None, FloatArray | None]:
         volume, _, mask = read_pair(maps, item)
-        source = sources.get(item.id)
-        if source is None:
+        contrasts = sources.get(item.id)
+        if contrasts is None:
             raise SynthanomError(f"{images}: holds no image of {item.id!r}; give the folder that was scored")
-        image = read(source, maps.reading)
+        image = align([read(source, maps.reading) for source in contrasts])
         check_grid(image, volume.image.shape[1:], None, maps.sources[item.id].path)
         return _deviation(image), mask, volume.affine
 
     return _gathered("|z| in the image", items, read_one, {})
+
+
+def _scans(images: Path) -> dict[str, tuple[Source, ...]]:
+    """The contrasts of every scan of a folder, or of those that a list of scans names."""
+    if holds_truth(images):
+        return {case.id: case.images for case in open_truth_set(images).cases}
+    return {source.id: (source,) for source in discover(images)}
 
 
 def _deviation(volume: Volume) -> ImageArray:

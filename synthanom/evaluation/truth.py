@@ -14,7 +14,7 @@ from synthanom.errors import SynthanomError
 from synthanom.predicting.folder import NAME, SCORES, read_prediction
 from synthanom.preprocess import check_grid
 from synthanom.truth_set import NAME as TRUTH
-from synthanom.truth_set import holds_truth, read_truth_set
+from synthanom.truth_set import holds_truth, open_truth_set
 from synthanom.volumes import Source, Volume, discover, read, read_mask
 from synthanom.volumes.discover import EXTENSIONS, format_of
 from synthanom.volumes.reading import AS_STORED, Reading, reading_of
@@ -148,7 +148,7 @@ def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:
     """What a test set's list says of every map."""
     if labels is not None:
         raise SynthanomError(f"{labels}: {folder / TRUTH} holds the labels already; leave --labels out")
-    cases = {case.id: case for case in read_truth_set(folder).cases}
+    cases = {case.id: case for case in open_truth_set(folder).cases}
     unknown = [name for name in maps.sources if name not in cases]
     if unknown:
         raise SynthanomError(
@@ -182,7 +182,7 @@ def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | N
     if item.mask is None:
         empty = np.zeros(volume.image.shape[1:], dtype=bool)
         return volume, volume.image[0], empty if item.has_pixels else None
-    mask, affine = read_mask(item.mask)
+    mask, affine = read_mask(item.mask, maps.reading)
     check_grid(volume, mask.shape, affine, item.mask.path)
     if item.anomalous is False and mask.any():
         raise SynthanomError(

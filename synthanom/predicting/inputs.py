@@ -11,7 +11,7 @@ from synthanom.predicting.stored import Remembered, remembered
 from synthanom.preprocess import Pipeline, Prepared, align, mask_on_grid
 from synthanom.training.checkpoint import ModelCard
 from synthanom.truth_set import NAME as TRUTH
-from synthanom.truth_set import TruthSet, holds_truth, read_truth_set
+from synthanom.truth_set import TruthSet, holds_truth, open_truth_set
 from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.contrasts import Group, Grouped, grouped, shown_contrasts
 from synthanom.volumes.masks import mask_of
@@ -91,7 +91,7 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
     """
     stored = remembered(card.preprocessing, card.channels)
     if holds_truth(given):
-        return _of_test_set(read_truth_set(given), stored, given, (channels, foreground))
+        return _of_test_set(open_truth_set(given), stored, given, (channels, foreground))
     listing = list_images(given, stored.masks, foreground)
     if card.channels > 1 and not given.is_dir():
         raise SynthanomError(

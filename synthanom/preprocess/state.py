@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from synthanom.arrays import FloatArray, ImageArray, MaskArray
+from synthanom.sample import Sample
 
 Trace = tuple[Mapping[str, Any], ...]
 
@@ -73,6 +74,24 @@ class Prepared:
         corners = [entry["corner"] for entry in self.trace if "corner" in entry]
         dims = len(self.foreground.shape)
         return tuple(int(sum(corner[axis] for corner in corners)) for axis in range(dims))
+
+    def sample(self, name: str, subject: str | None = None) -> Sample:
+        """The prepared image as what tasks take, with this id; the subject is the id unless it is given.
+
+        Raises
+        ------
+        SynthanomError
+            As `Sample.from_array`.
+        """
+        return Sample.from_array(
+            self.image,
+            self.foreground,
+            self.spacing,
+            self.affine,
+            id=name,
+            subject=subject,
+            channels=len(self.image),
+        )
 
 
 def index_matrix(scale: Sequence[float], shift: Sequence[float]) -> FloatArray:
