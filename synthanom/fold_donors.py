@@ -50,7 +50,7 @@ class Kept:
     Attributes
     ----------
     most : int
-        Bytes of images.
+        Bytes of images and foregrounds.
     """
 
     most: int = KEPT_BYTES
@@ -62,11 +62,15 @@ class Kept:
         sample = self._samples.pop(key, None)
         if sample is None:
             sample = make()
-            self._held += sample.image.nbytes
+            self._held += _bytes(sample)
         self._samples[key] = sample
         while self._held > self.most and len(self._samples) > 1:
-            self._held -= self._samples.popitem(last=False)[1].image.nbytes
+            self._held -= _bytes(self._samples.popitem(last=False)[1])
         return sample
+
+
+def _bytes(sample: Sample) -> int:
+    return sample.image.nbytes + sample.foreground.nbytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +143,11 @@ class Shortlist:
             if subject in chosen:
                 images.setdefault(subject, []).append(row)
         return sorted(owned[int(rng.integers(len(owned)))] for owned in images.values())
+
+
+def row_key(data: DataSet, row: int) -> tuple[str, int]:
+    """By which `Kept` knows a healthy row."""
+    return str(data.folder), row
 
 
 def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> dict[str, Any]:
@@ -231,7 +240,7 @@ def textures_of(donors: Mapping[str, Any], fold: int) -> TextureDonors:
 
 
 def _rows(data: DataSet, rows: Sequence[int], name: str, kept: Kept | None) -> DonorSet:
-    keys = [(str(data.folder), row) for row in rows]
+    keys = [row_key(data, row) for row in rows]
     return DonorSet(
         name=name,
         samples=RecentlyUsed(HealthyRows(data, tuple(rows)), kept or Kept(), keys),

@@ -129,7 +129,8 @@ class Sample:
 
     def unusual_scale(self) -> str | None:
         """One sentence that names the remedy if the image is not on the scale that the tasks' settings assume."""
-        return unusual_scale(self.id, float(self.image[:, self.foreground].std(dtype=np.float64)))
+        voxels = self.image if self.foreground.all() else self.image[:, self.foreground]
+        return unusual_scale(self.id, float(voxels.std(dtype=np.float64)))
 
 
 def unusual_scale(name: str, deviation: float) -> str | None:

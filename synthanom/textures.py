@@ -60,13 +60,13 @@ def texture(rng: np.random.Generator, shape: Sequence[int]) -> FloatArray:
     SynthanomError
         If `shape` has not 2 or 3 axes.
     """
-    from scipy import ndimage
+    from synthanom.kernels.periodic_gaussian import smooth
 
     if len(shape) not in (2, 3):
         raise SynthanomError(f"a texture needs 2 or 3 axes, got shape {tuple(shape)}")
     total = np.zeros(tuple(shape))
     for sigma in OCTAVES:
-        layer = ndimage.gaussian_filter(rng.standard_normal(tuple(shape)), sigma, mode="wrap")
+        layer = smooth(rng.standard_normal(tuple(shape)), sigma)
         # coarser is stronger, as in anatomy: with equal weights the finest scale's gradients drown the others
         total += rng.random() * sigma * layer / layer.std()
     return np.asarray((total - total.mean()) / total.std())

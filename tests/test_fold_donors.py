@@ -16,12 +16,16 @@ class Counting(list):
         return super().__getitem__(index)
 
 
+def held(sample) -> int:
+    return sample.image.nbytes + sample.foreground.nbytes
+
+
 def test_recent_samples_are_kept_within_their_bound():
     samples = Counting([phantom((16, 16), 1, seed) for seed in range(4)])
     recent = RecentlyUsed(samples)
     assert [recent[i].id for i in (0, 1, 0, 1, 2)] == [f"phantom-{i}" for i in (0, 1, 0, 1, 2)]
     assert samples.asked == 3 and len(recent) == 4
-    small, before = RecentlyUsed(samples, Kept(most=2 * samples[0].image.nbytes)), samples.asked
+    small, before = RecentlyUsed(samples, Kept(most=2 * held(samples[0]))), samples.asked
     for i in (0, 1, 2, 1, 2, 0):
         assert small[i].id == f"phantom-{i}"
     assert samples.asked - before == 4, "0 was dropped for 2 and asked for again"
@@ -36,7 +40,7 @@ def test_textures_are_no_larger_than_needed(shape, expected):
 
 def test_one_memory_serves_several_sequences():
     first, second = (Counting([phantom((16, 16), 1, seed) for seed in range(3)]) for _ in range(2))
-    kept = Kept(most=4 * first[0].image.nbytes)
+    kept = Kept(most=4 * held(first[0]))
     first.asked = 0
     a = RecentlyUsed(first, kept, [("own", i) for i in (7, 8, 9)])
     b = RecentlyUsed(second, kept, [("own", i) for i in (8, 9, 10)])

@@ -137,7 +137,7 @@ def test_cut_and_paste_give_the_picture_back_to_the_bit(
             AnomalyRow.from_arrays(0, 0, before=before, after=after, label=label, region=region, recipe=b"{}")
         return
     row = AnomalyRow.from_arrays(0, 0, before=before, after=after, label=label, region=region, recipe=b"{}")
-    picture, pasted_label, pasted_region = paste(before, row.boxes)
+    picture, pasted_label, pasted_region = paste(before.copy(), row.boxes)
     assert picture.tobytes() == after.tobytes()
     assert pasted_label.tobytes() == label.tobytes()
     assert pasted_region.tobytes() == region.tobytes()
@@ -270,7 +270,7 @@ def test_every_column_is_compressed_and_checksummed(tmp_path: Path) -> None:
 def test_chunks() -> None:
     assert chunks_of("image", (64, 2, 256, 300), 4) == (1, 1, 256, 150)
     assert chunks_of("image", (64, 1, 160, 224, 100), 4) == (1, 1, 54, 56, 50)
-    assert chunks_of("values", (10**6,), 4) == (65536,)
+    assert chunks_of("values", (10**6,), 4) == (16384,)
     assert chunks_of("corner", (10, 3), 4) == (10, 3)
 
 

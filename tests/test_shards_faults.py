@@ -300,11 +300,12 @@ from synthanom.sample import Sample
 from synthanom.shards import write_anomalies, write_healthy
 folder = Path(sys.argv[1])
 samples = small_samples(4, 1, (40, 40))
+row = small_row("sink", 0, samples[0], 0)  # compiled before: where nothing can be written a warning says so
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
 for write in (
     lambda: write_healthy(folder / "healthy/00000.h5", samples, [(0, 0)] * 4),
     lambda: write_anomalies(
-        folder / "anomalies/sink/00000.h5", [small_row("sink", 0, samples[0], 0)], shape=(40, 40), channels=1
+        folder / "anomalies/sink/00000.h5", [row], shape=(40, 40), channels=1
     ),
 ):
     try:

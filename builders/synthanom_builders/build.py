@@ -175,7 +175,9 @@ def _all_stages(pool: Pool, place: Place, plan: Plan, progress: Progress) -> Out
 
 def _run(pool: Pool, place: Place, plan: Plan, names: Sequence[str], progress: Progress) -> list[UnitRecord]:
     """Run what is not yet finished of some stages; their records in order."""
-    units = [(name, number) for name in names for number in range(plan.units(name))]
+    # all tasks of the same images after one another: the images are still in memory
+    most = max((plan.units(name) for name in names), default=0)
+    units = [(name, number) for number in range(most) for name in names if number < plan.units(name)]
     records = {unit: finished_unit(place.out, place.plan, *unit) for unit in units}
     todo = [unit for unit in units if records[unit] is None]
     if names == ["healthy"]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
-from synthanom.fold_donors import Kept, Shortlist, fold_donors
+from synthanom.fold_donors import Kept, Shortlist, fold_donors, row_key
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import Manifest
 from synthanom.preprocess import Pipeline
@@ -35,10 +35,10 @@ from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
 
 # donors that the units of one part share: of one fold so many bytes, of all folds so many in memory
-DONOR_BYTES = 48 << 20
+DONOR_BYTES = 32 << 20
 FEWEST_DONORS, MOST_DONORS = 4, 64
 UNITS_TOGETHER = 16
-KEPT_BYTES = 320 << 20
+KEPT_BYTES = 448 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,8 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
             opened.data, fold, plan.resolved["donors"], _external(place.donors), shortlist=shortlist, kept=opened.kept
         )
         for case, variants in cases.items():
-            row, sample = opened.rows[case], opened.data.healthy(opened.rows[case])
+            row = opened.rows[case]
+            sample = opened.sample(row)
             for variant in variants:
                 try:
                     made.append(make_row(plan, sample, task, (row, variant), donors))
@@ -206,6 +207,10 @@ class Opened:
     data: DataSet
     rows: Mapping[int, int]
     kept: Kept
+
+    def sample(self, row: int) -> Sample:
+        """A healthy row, kept for the other tasks and as a donor."""
+        return self.kept.get(row_key(self.data, row), lambda: self.data.healthy(row))
 
 
 def _shortlist(plan: Plan, number: int) -> Shortlist:

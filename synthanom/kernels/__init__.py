@@ -15,6 +15,7 @@ __all__ = [
     "flipped_exponential",
     "grey_reconstruct",
     "inner_boundary",
+    "periodic_gaussian",
     "placement",
     "poisson",
     "radial_warp",

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from synthanom.arrays import ImageArray, MaskArray, box_slices
 from synthanom.errors import SynthanomError
+from synthanom.kernels import components
 
 MAX_BOXES = 4
 MAX_PARTS = 256  # more connected parts are found on a coarser grid: pairs are compared, and their number is squared
@@ -109,18 +109,18 @@ class AnomalyRow:
         return cls(healthy_index=healthy_index, variant=variant, boxes=boxes, recipe=recipe)
 
 
-def paste(image: ImageArray, boxes: Sequence[Box]) -> tuple[ImageArray, ImageArray, MaskArray]:
-    """Put the boxes onto a copy of a healthy image.
+def paste(picture: ImageArray, boxes: Sequence[Box]) -> tuple[ImageArray, ImageArray, MaskArray]:
+    """Put the boxes onto a healthy image, in place.
 
     Returns
     -------
     picture : ndarray of shape (C, *S), float32
+        The array that was given.
     label : ndarray of shape (*S), float32
     region : ndarray of shape (*S), bool
     """
-    picture = image.copy()
-    label = np.zeros(image.shape[1:], dtype=np.float32)
-    region = np.zeros(image.shape[1:], dtype=bool)
+    label = np.zeros(picture.shape[1:], dtype=np.float32)
+    region = np.zeros(picture.shape[1:], dtype=bool)
     for box in boxes:
         place = box_slices(box.corner, box.size)
         picture[(slice(None), *place)] = box.values
@@ -188,14 +188,12 @@ def _part_boxes(mask: MaskArray) -> tuple[IntArray, IntArray]:
     """Corners and ends (n, D) of the bounding boxes of the connected parts, n at most 256."""
     factor = 1
     coarse = mask
-    labelled, count = ndimage.label(coarse)
-    while count > MAX_PARTS:  # ends when the grid has no more than 256 cells, if not before
+    found = components.boxes(coarse)
+    while len(found) > MAX_PARTS:  # ends when the grid has no more than 256 cells, if not before
         factor *= 2
         coarse = _halved(coarse)
-        labelled, count = ndimage.label(coarse)
-    found = ndimage.find_objects(labelled)
-    low = np.array([[s.start for s in part] for part in found], dtype=np.int64).reshape(count, mask.ndim) * factor
-    high = np.array([[s.stop for s in part] for part in found], dtype=np.int64).reshape(count, mask.ndim) * factor
+        found = components.boxes(coarse)
+    low, high = found[:, 0] * factor, found[:, 1] * factor
     high = np.minimum(high, mask.shape)
     return (low, high) if factor == 1 else _tightened(mask, low, high)
 

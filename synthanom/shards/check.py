@@ -84,7 +84,7 @@ def _healthy_file(path: Path, manifest: Manifest, record: FileRecord, known: lis
             continue
         known.append((sample.id, sample.sha256))
         yield from (f"{path}: row {row} ({sample.id}): {problem}" for problem in _healthy_row(sample, manifest))
-    shard.close()
+    shard.file.close()
 
 
 def _healthy_row(sample: Sample, manifest: Manifest) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _anomaly_file(
             continue
         problems = [*_anomaly_row(stored), *_recipe(stored.recipe, task, known[stored.healthy_index])]
         yield from (f"{path}: row {row}: {problem}" for problem in problems)
-    shard.close()
+    shard.file.close()
 
 
 def _anomaly_row(row: AnomalyRow) -> Iterator[str]:

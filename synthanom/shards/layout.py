@@ -17,7 +17,7 @@ HEALTHY, ANOMALIES = "healthy", "anomalies"
 MAX_UNIT_ROWS = 64
 MAX_UNIT_BYTES = 256 * 2**20  # of the dense arrays of a unit
 MAX_CHUNK_SIDE = {2: 256, 3: 64}  # voxels, by dimensions: at most 1 MiB a chunk, a few chunks an image
-CHUNK_BYTES = 2**18  # of every other column
+CHUNK_BYTES = 2**16  # of every other column: rows are read 1.6 times as fast as from 2**18, for 1 % of size
 FILTERS = {
     h5py.h5z.FILTER_SHUFFLE: "shuffle",
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",

@@ -1,11 +1,10 @@
 """One open shard: its small columns in memory and verified, its pictures read row by row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -14,9 +13,8 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, Box, overlapping
-from synthanom.shards.layout import ShardKind, check_file, packed_length
-
-T = TypeVar("T")
+from synthanom.shards.handle import Columns, ShardFile, guarded, whole
+from synthanom.shards.layout import ShardKind, packed_length
 
 
 class HealthyShard:
@@ -24,15 +22,23 @@ class HealthyShard:
 
     def __init__(self, path: Path, kind: ShardKind, rows: int) -> None:
         self.path = path
-        self._file, self._columns = _open(path, kind, rows)
-        columns = self._columns
+        self.file = ShardFile(path, kind, rows)
         self._kind = kind
-        self.ids: list[str] = _guarded(path, "column id", lambda: columns["id"].asstr()[()].tolist())
-        self.subjects: list[str] = _guarded(path, "column subject", lambda: columns["subject"].asstr()[()].tolist())
+        columns = self.file.columns()
+        self.ids: list[str] = guarded(path, "column id", lambda: columns["id"].asstr()[()].tolist())
+        self.subjects: list[str] = guarded(path, "column subject", lambda: columns["subject"].asstr()[()].tolist())
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+    def image(self, row: int) -> ImageArray:
+        """The image of a row alone, float32 (C, *S), the caller's own.
+
+        Raises
+        ------
+        SynthanomError
+            If the row is damaged.
+        """
+        columns = self.file.columns()
+        image: ImageArray = guarded(self.path, f"row {row}", lambda: columns["image"][row])
+        return image
 
     def sample(self, row: int) -> Sample:
         """The sample of a row.
@@ -42,7 +48,8 @@ class HealthyShard:
         SynthanomError
             If the row is damaged.
         """
-        return _guarded(self.path, f"row {row}", lambda: self._sample(row))
+        columns = self.file.columns()
+        return guarded(self.path, f"row {row}", lambda: self._sample(columns, row))
 
     def offset(self, row: int) -> tuple[int, ...]:
         """Where the row's image begins in the stored grid, D voxels.
@@ -52,10 +59,10 @@ class HealthyShard:
         SynthanomError
             If the row is damaged.
         """
-        return _guarded(self.path, f"row {row}", lambda: tuple(self._columns["offset"][row].tolist()))
+        columns = self.file.columns()
+        return guarded(self.path, f"row {row}", lambda: tuple(columns["offset"][row].tolist()))
 
-    def _sample(self, row: int) -> Sample:
-        columns = self._columns
+    def _sample(self, columns: Columns, row: int) -> Sample:
         image = columns["image"][row]
         bits = np.unpackbits(columns["foreground"][row], count=int(np.prod(self._kind.shape)))
         foreground = bits.view(np.bool_).reshape(self._kind.shape)
@@ -77,17 +84,13 @@ class AnomalyShard:
 
     def __init__(self, path: Path, kind: ShardKind, rows: int, healthy_count: int) -> None:
         self.path = path
-        self._file, self._columns = _open(path, kind, rows)
+        self.file = ShardFile(path, kind, rows)
         self._kind = kind
-        self.healthy_index = self._whole("healthy_index")
-        self.variant = self._whole("variant")
-        self._rows, self._values, self._recipes = map(self._whole, ("row_offsets", "value_offsets", "recipe_offsets"))
-        self._corner, self._size = self._whole("corner"), self._whole("size")
+        self.healthy_index, self.variant = whole(self.file, "healthy_index"), whole(self.file, "variant")
+        offsets = ("row_offsets", "value_offsets", "recipe_offsets")
+        self._rows, self._values, self._recipes = (whole(self.file, name) for name in offsets)
+        self._corner, self._size = whole(self.file, "corner"), whole(self.file, "size")
         self._check(healthy_count)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def recipe(self, row: int) -> bytes:
         """The stored bytes of the row's recipe.
@@ -98,7 +101,8 @@ class AnomalyShard:
             If the row is damaged.
         """
         start, stop = self._recipes[row : row + 2].tolist()
-        return _guarded(self.path, f"row {row}", lambda: bytes(self._columns["recipe"][start:stop].tobytes()))
+        columns = self.file.columns()
+        return guarded(self.path, f"row {row}", lambda: bytes(columns["recipe"][start:stop].tobytes()))
 
     def row(self, row: int) -> AnomalyRow:
         """Everything stored of a row.
@@ -111,9 +115,20 @@ class AnomalyShard:
         return AnomalyRow(
             healthy_index=int(self.healthy_index[row]),
             variant=int(self.variant[row]),
-            boxes=_guarded(self.path, f"row {row}", lambda: self._boxes(row)),
+            boxes=self.boxes(row),
             recipe=self.recipe(row),
         )
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """What changed in the picture of a row.
+
+        Raises
+        ------
+        SynthanomError
+            If the row is damaged.
+        """
+        columns = self.file.columns()
+        return guarded(self.path, f"row {row}", lambda: self._boxes(columns, row))
 
     def marks(self, row: int) -> tuple[ImageArray, MaskArray]:
         """Labels and region of a row's boxes, one after the other.
@@ -125,19 +140,16 @@ class AnomalyShard:
         """
         first, last = self._rows[row : row + 2].tolist()
         start, stop = (self._values[[first, last]] // self._kind.channels).tolist()  # in voxels
-        return _guarded(self.path, f"row {row}", lambda: self._marks(start, stop))
+        columns = self.file.columns()
+        return guarded(self.path, f"row {row}", lambda: _marks(columns, start, stop))
 
-    def _whole(self, name: str) -> npt.NDArray[Any]:
-        values: npt.NDArray[Any] = _guarded(self.path, f"column {name}", lambda: self._columns[name][()])
-        return values
-
-    def _boxes(self, row: int) -> tuple[Box, ...]:
+    def _boxes(self, columns: Columns, row: int) -> tuple[Box, ...]:
         """One read per column: the boxes of a row lie behind each other."""
         first, last = self._rows[row : row + 2].tolist()
         ends = self._values[first : last + 1] // self._kind.channels  # in voxels
         start, stop = int(ends[0]), int(ends[-1])
-        values = self._columns["values"][start * self._kind.channels : stop * self._kind.channels]
-        labels, region = self._marks(start, stop)
+        values = columns["values"][start * self._kind.channels : stop * self._kind.channels]
+        labels, region = _marks(columns, start, stop)
         boxes = []
         for k, (a, b) in enumerate(pairwise((ends - start).tolist()), first):
             size = tuple(self._size[k].tolist())
@@ -150,11 +162,6 @@ class AnomalyShard:
                 )
             )
         return tuple(boxes)
-
-    def _marks(self, start: int, stop: int) -> tuple[ImageArray, MaskArray]:
-        packed = self._columns["region"][start // 8 : packed_length(stop)]
-        region = np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)
-        return self._columns["labels"][start:stop], region
 
     def _check(self, healthy_count: int) -> None:
         """Raise unless the offsets fit the columns and every box lies in the image."""
@@ -169,7 +176,8 @@ class AnomalyShard:
         voxels = size.prod(axis=1)
         total = int(voxels.sum())
         value_offsets = np.concatenate([[0], np.cumsum(voxels)]) * self._kind.channels
-        lengths = [len(self._columns[name]) for name in ("values", "labels", "region")]
+        columns = self.file.columns()
+        lengths = [len(columns[name]) for name in ("values", "labels", "region")]
         yield "corner and size must describe the same boxes", len(size) == boxes
         yield "healthy_index must name healthy rows", ((index >= 0) & (index < healthy_count)).all()
         yield "variant must not be negative", (self.variant >= 0).all()
@@ -182,7 +190,7 @@ class AnomalyShard:
         expected = [total * self._kind.channels, total, packed_length(total)]
         yield "values, labels and region must be as long as the boxes", lengths == expected
         yield "recipe_offsets must begin at 0 and rise", self._recipes[0] == 0 and (np.diff(self._recipes) > 0).all()
-        yield "recipe_offsets must end at the length of recipe", self._recipes[-1] == len(self._columns["recipe"])
+        yield "recipe_offsets must end at the length of recipe", self._recipes[-1] == len(columns["recipe"])
         apart = (not overlapping(corner[a:b], size[a:b]) for a, b in pairwise(rows.tolist()))
         yield "the boxes of a row must be disjoint", all(apart)
 
@@ -193,23 +201,7 @@ def ordered(healthy_index: npt.NDArray[Any], variant: npt.NDArray[Any]) -> bool:
     return bool(((step > 0) | ((step == 0) & (np.diff(variant) > 0))).all())
 
 
-def _open(path: Path, kind: ShardKind, rows: int) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
-    # without locking: network file systems often refuse locks, and a finished data set is never written to
-    file = _guarded(path, "the file", lambda: h5py.File(path, "r", locking=False))
-    try:
-        return file, _guarded(path, "the header", lambda: check_file(file, path, kind, rows))
-    except SynthanomError:
-        file.close()
-        raise
-
-
-def _guarded(path: Path, what: str, read: Callable[[], T]) -> T:
-    """The result of `read`; HDF5's errors become one line that names the file and the part of it."""
-    try:
-        return read()
-    except SynthanomError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        # h5py raises all of these, by the part that is damaged (checksum, header, link, text, type)
-        reason = " ".join(str(error).split())
-        raise SynthanomError(f"{path}: {what} must be readable, got '{reason}': damaged; {DAMAGED}") from error
+def _marks(columns: Columns, start: int, stop: int) -> tuple[ImageArray, MaskArray]:
+    packed = columns["region"][start // 8 : packed_length(stop)]
+    region = np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)
+    return columns["labels"][start:stop], region

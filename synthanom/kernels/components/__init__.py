@@ -29,6 +29,15 @@ def label(region: MaskArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int6
     return out, boxes_of(runs, numbers, count)[:, :, 3 - region.ndim :]
 
 
+def boxes(region: MaskArray) -> npt.NDArray[np.int64]:
+    """The boxes that `label` gives, without numbering the voxels: int64 (n, 2, D)."""
+    from synthanom.kernels.components.cpu import boxes_of, find_runs, join_runs
+
+    runs, rows = find_runs(in_eights(region))
+    numbers, count = join_runs(runs, rows, region.shape[-2])
+    return np.asarray(boxes_of(runs, numbers, count)[:, :, 3 - region.ndim :])
+
+
 def bounds(region: MaskArray) -> npt.NDArray[np.int64]:
     """First marked voxel and end of the tight box around all marked voxels: int64 (2, D); both 0 if there are none."""
     from synthanom.kernels.components.cpu import bounds_of
