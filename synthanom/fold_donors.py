@@ -199,9 +199,10 @@ def fold_donors(
     SynthanomError
         If the configuration names an external data set and none is given.
     """
-    own = [i for i, subject in enumerate(data.healthy_subjects) if data.folds[subject] == fold]
+    subjects = data.healthy_subjects
+    own = [i for i, subject in enumerate(subjects) if data.folds[subject] == fold]
     if shortlist is not None:
-        own = shortlist.of(fold, "intra_blend", own, [data.healthy_subjects[i] for i in own])
+        own = shortlist.of(fold, "intra_blend", own, [subjects[i] for i in own])
     return {
         "intra_blend": _rows(data, own, OWN_SET, kept),
         "inter_blend": _external(fold, donors, external, (shortlist, kept)),
@@ -221,9 +222,10 @@ def _external(
     if external is None:
         raise SynthanomError(f"inter_blend borrows from data set {donors['name']!r}, which is not given; pass --donors")
     folds = donors["folds"]
-    rows = [i for i, subject in enumerate(external.healthy_subjects) if folds[subject] == fold]
+    subjects = external.healthy_subjects
+    rows = [i for i, subject in enumerate(subjects) if folds[subject] == fold]
     if shortlist is not None:
-        rows = shortlist.of(fold, "inter_blend", rows, [external.healthy_subjects[i] for i in rows])
+        rows = shortlist.of(fold, "inter_blend", rows, [subjects[i] for i in rows])
     return _rows(external, rows, str(donors["name"]), kept)
 
 
@@ -241,9 +243,10 @@ def textures_of(donors: Mapping[str, Any], fold: int) -> TextureDonors:
 
 def _rows(data: DataSet, rows: Sequence[int], name: str, kept: Kept | None) -> DonorSet:
     keys = [row_key(data, row) for row in rows]
+    names, subjects = data.healthy_ids, data.healthy_subjects
     return DonorSet(
         name=name,
         samples=RecentlyUsed(HealthyRows(data, tuple(rows)), kept or Kept(), keys),
-        ids=tuple(data.healthy_ids[i] for i in rows),
-        subjects=tuple(data.healthy_subjects[i] for i in rows),
+        ids=tuple(names[i] for i in rows),
+        subjects=tuple(subjects[i] for i in rows),
     )

@@ -118,12 +118,12 @@ class DataSet:
     @property
     def healthy_ids(self) -> tuple[str, ...]:
         """Ids of the healthy rows, in order; no image is read."""
-        return tuple(name for name, _ in self._names())
+        return self._names()[0]
 
     @property
     def healthy_subjects(self) -> tuple[str, ...]:
         """Subjects of the healthy rows, in order; no image is read."""
-        return tuple(subject for _, subject in self._names())
+        return self._names()[1]
 
     def __len__(self) -> int:
         return self.healthy_count
@@ -250,10 +250,12 @@ class DataSet:
             self._opened = _OpenShards(self.folder, self.manifest)
         return self._opened
 
-    def _names(self) -> tuple[tuple[str, str], ...]:
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Ids and subjects of all healthy rows."""
         if self._tables.names is None:
-            shards = self._shards().all_healthy()
-            self._tables.names = tuple(pair for s in shards for pair in zip(s.ids, s.subjects, strict=True))
+            shards = list(self._shards().all_healthy())
+            ids = tuple(name for shard in shards for name in shard.ids)
+            self._tables.names = ids, tuple(name for shard in shards for name in shard.subjects)
         return self._tables.names
 
     def _keys(self, task: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -275,7 +277,7 @@ class _Tables:
     """Small columns of all shards, read once and handed on to worker processes."""
 
     def __init__(self) -> None:
-        self.names: tuple[tuple[str, str], ...] | None = None
+        self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         self.keys: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = {}
 
 
