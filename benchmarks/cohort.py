@@ -1,13 +1,15 @@
-"""Raw scans of a cohort of any size: brains of smooth tissue with noise in black, as NIfTI files of whole numbers."""
+"""Raw scans of a cohort of any size: brains of smooth tissue with noise in black as NIfTI files, or pictures as PNG."""
 
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import nibabel
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 SHAPE = (80, 112, 80)
+SIDE = 256  # of pictures, pixels
 SPACING = 2.0  # mm
 RADII = (34, 46, 33)  # voxels
 LEVEL, CONTRAST, NOISE = 600, 150, 20
@@ -32,3 +34,14 @@ def _write(job: tuple[Path, int, tuple[int, ...]]) -> None:
     stored = np.where(inside, np.clip(values, 1, None), 0).astype(np.int16)
     affine = np.diag([SPACING, SPACING, SPACING, 1.0])
     nibabel.save(nibabel.Nifti1Image(stored.T, affine), folder / f"sub-{subject:04}_T2w.nii.gz")
+
+
+def write_pictures(folder: Path, count: int, side: int = SIDE) -> Path:
+    """Smooth grey pictures with noise, one of each subject."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        tissue = ndimage.gaussian_filter(rng.standard_normal((side, side)), side / 16)
+        grey = 120 + 50 * tissue / tissue.std() + 5 * rng.standard_normal((side, side))
+        Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(folder / f"sub-{number:04}.png")
+    return folder

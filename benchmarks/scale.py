@@ -1,8 +1,9 @@
 """A build of a thousand subjects: python benchmarks/scale.py [--subjects N] [--codec NAME]... [--quick] [--write]
 
 For every codec a whole build by two workers: its time beside the least that it could take (all anomalies made and
-compressed, or all scans read, on the same cores), its memory, its size beside the same arrays stored densely, and how
-fast training reads it. Everything in one run, in a temporary folder.
+compressed, or all scans read, on the same cores) and beside what --dry-run foretells, its memory beside that of a build
+of a tenth of the subjects, its size beside the same arrays stored densely, and how fast training reads it; then one of
+pictures, for its size. Everything in one run, in a temporary folder.
 """
 
 import argparse
@@ -12,44 +13,49 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cohort
-import h5py
 import machine
 import numpy as np
 import pages
+from stored_sizes import shares
+from synthanom_builders.estimate import estimate
 from synthanom_builders.plan import read_plan
 from synthanom_builders.units import make_row, prepare_case
+from watching import Watch
 
 from synthanom.fold_donors import fold_donors
 from synthanom.manifest import read_manifest
 from synthanom.preprocess import Pipeline
-from synthanom.sample import Sample
 from synthanom.shards import DataSet, write_anomalies, write_healthy
-from synthanom.shards.codecs import CODECS
+from synthanom.shards.codecs import CODECS, DEFAULT
+from synthanom.training.batches import StoredPictures, make_loader
+from synthanom.training.rows import Pick
 from synthanom.volumes.reading import AS_STORED
 
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 WORKERS = 2
-TARGET, SIZE_TARGET, READ_TARGET = 1.2, 0.12, 1.0
+TARGET, SIZE_TARGET, PICTURE_TARGET, READ_TARGET = 1.2, 0.12, 0.2, 1.0
+FEWER = 10  # the build whose memory is compared has so many times fewer subjects
 SAMPLED_CASES, SAMPLED_ROWS = 24, 24  # per process: of cases that are read, and of rows of every task
-READ_ROWS = 60  # per task
-WATCH_SECONDS = 0.5
+READ_ROWS, READ_BATCH = 120, 8  # rows per task
 BUILD = [sys.executable, "-c", "from synthanom_builders.cli import main; main()"]
 HEAD = """Written by `make bench-scale` on {date}, {cpu}. {subjects} subjects at {shape}, five tasks,
 {variants} variants, {workers} workers: {rows} anomalies. *Least*: all anomalies made, cut out and compressed, or all
-scans read and prepared, whichever takes longer, on the same cores in the same run (sampled). Sizes are shares of the
-same arrays stored densely (float32 images and labels, packed regions): *plain* before compression on both sides,
-*packed* with the same codec on both sides. *Read* is what training reads at random from a warm page cache in one
-process, as dense float32 image and label. Targets: at most {time:g} x least, plain at most {size:g}, {read:g} GB/s.
+scans read and prepared, whichever takes longer, on the same cores in the same run (sampled). *Foretold*: what
+`--dry-run` says of the same build. *Memory*: of all processes together, beside a build of {fewer} subjects. Sizes are
+shares of the same arrays stored densely (float32 images and labels, packed regions): *plain* before compression on both
+sides, *packed* with the same codec on both sides. *Read* is what training's own loader reads at random from a warm page
+cache with {workers} worker processes, as dense float32 image and label. Targets: at most {time:g} x least, foretold
+within 30 %, plain at most {size:g}, {read:g} GB/s; of pictures (the last row, {pictures} at {side}) plain at most
+{flat:g}.
 """
-COLUMNS = ("codec", "build, s", "look + healthy + anomalies", "least, s", "x least", "memory, MiB", "stored, GB",
-           "plain", "packed", "read, GB/s")  # fmt: skip
+COLUMNS = ("codec", "build, s", "look + healthy + anomalies", "least, s", "x least", "foretold, s, GB", "memory, MiB",
+           "stored, GB", "plain", "packed", "read, GB/s")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,10 @@ class Row:
     anomalies: float
     made_and_packed: float
     read_and_prepared: float
+    foretold: float
+    foretold_bytes: int
     memory: int
+    memory_of_few: int
     stored: int
     plain_share: float
     packed_share: float
@@ -81,30 +90,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, default=1000)
     parser.add_argument("--variants", type=int, default=10)
+    parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--codec", action="append", choices=list(CODECS), help="repeatable; all by default")
     parser.add_argument("--quick", action="store_true", help="tiny scans of few subjects: is everything in order?")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args()
-    shape = (20, 28, 20) if arguments.quick else cohort.SHAPE
+    shape, side = ((20, 28, 20), 32) if arguments.quick else (cohort.SHAPE, cohort.SIDE)
     with tempfile.TemporaryDirectory() as folder:
         raw = cohort.write_cohort(Path(folder) / "raw", arguments.subjects, shape)
-        rows = [measure(raw, Path(folder), codec, arguments.variants) for codec in arguments.codec or CODECS]
-    text = page(rows, shape, arguments.variants)
+        few = cohort.write_cohort(Path(folder) / "few", max(10, arguments.subjects // FEWER), shape)
+        rows = [measure((raw, few), Path(folder), codec, arguments.variants) for codec in arguments.codec or CODECS]
+        flat = cohort.write_pictures(Path(folder) / "pictures", arguments.pictures, side)
+        rows.append(measure((flat, None), Path(folder), DEFAULT, arguments.variants))
+    text = page(rows, (shape, side), arguments.variants)
     sys.stdout.write(json.dumps([asdict(row) for row in rows]) + "\n" if arguments.json else text)
     if arguments.write:
         pages.put(PAGE, "scale", text)
 
 
-def measure(raw: Path, folder: Path, codec: str, variants: int) -> Row:
+def measure(given: tuple[Path, Path | None], folder: Path, codec: str, variants: int) -> Row:
     """Build once with a codec, measure what it is compared with, and remove it again."""
+    raw, few = given
     out = folder / f"data-{codec}"
+    memory_of_few = 0
+    if few is not None:
+        memory_of_few = build(few, out, codec, variants)[1]
+        shutil.rmtree(out)
     stages, memory = build(raw, out, codec, variants)
-    manifest = read_manifest(out)
-    counts = manifest.counts
+    counts = read_manifest(out).counts
     parts = sampled(raw, out)
     made = (counts["anomalies"] * parts["row"] + counts["healthy"] * parts["healthy"]) / WORKERS
     plain, packed = shares(out, codec)
+    foretold = estimate(raw, read_plan(out), WORKERS)
+    assert foretold is not None
     row = Row(
         codec=codec,
         subjects=counts["healthy"],
@@ -115,8 +134,11 @@ def measure(raw: Path, folder: Path, codec: str, variants: int) -> Row:
         anomalies=stages[2],
         made_and_packed=made,
         read_and_prepared=counts["healthy"] * parts["read"] / WORKERS,
+        foretold=foretold.seconds,
+        foretold_bytes=foretold.bytes,
         memory=memory,
-        stored=sum(file.bytes for file in manifest.files),
+        memory_of_few=memory_of_few,
+        stored=sum(file.bytes for file in read_manifest(out).files),
         plain_share=plain,
         packed_share=packed,
         reading=reading_rate(out),
@@ -144,46 +166,6 @@ def build(raw: Path, out: Path, codec: str, variants: int) -> tuple[tuple[float,
     peak.stop()
     healthy, anomalies = begun["healthy images"], begun["anomalies"]
     return (healthy - start, anomalies - healthy, end - anomalies), peak.most
-
-
-class Watch(threading.Thread):
-    """The most memory that a process and its descendants take together (shared pages counted once)."""
-
-    def __init__(self, process: int) -> None:
-        super().__init__(daemon=True)
-        self.most = 0
-        self._process, self._done = process, threading.Event()
-
-    def run(self) -> None:
-        while not self._done.wait(WATCH_SECONDS):
-            self.most = max(self.most, sum(map(_proportional, _family(self._process))))
-
-    def stop(self) -> None:
-        self._done.set()
-        self.join()
-
-
-def _family(process: int) -> list[int]:
-    """The process and its descendants; none where there is no /proc."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it ended meanwhile
-            continue
-    found = [process]
-    for member in found:  # grows while it is walked
-        found += [child for child, parent in parents.items() if parent == member]
-    return found
-
-
-def _proportional(process: int) -> int:
-    """Bytes of its own pages and its share of those it shares."""
-    try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
 
 
 def sampled(raw: Path, out: Path) -> dict[str, float]:
@@ -228,87 +210,71 @@ def _rows_of(out: Path, worker: int) -> float:
     return seconds / count
 
 
-def shares(out: Path, codec: str) -> tuple[float, float]:
-    """Bytes stored, as shares of the same arrays stored densely: before compression, and with the codec on both."""
-    manifest = read_manifest(out)
-    voxels = int(np.prod(manifest.shape))
-    one = voxels * (4 * manifest.channels + 4 + 1 / 8)
-    healthy = voxels * (4 * manifest.channels + 1 / 8)
-    dense = manifest.counts["anomalies"] * one + manifest.counts["healthy"] * healthy
-    plain = packed = 0
-    for file in manifest.files:
-        if file.path.endswith(".h5"):
-            packed += file.bytes
-            with h5py.File(out / file.path) as opened:
-                plain += sum(column.size * column.dtype.itemsize for column in opened.values())
-    return plain / dense, packed / (manifest.counts["anomalies"] * dense_row(out, codec) + stored_healthy(out))
-
-
-def stored_healthy(out: Path) -> int:
-    return sum(file.bytes for file in read_manifest(out).healthy_files)
-
-
-def dense_row(out: Path, codec: str) -> float:
-    """Bytes that an anomalous picture with its label takes, stored whole and compressed."""
-    with DataSet.open(out) as data, tempfile.TemporaryDirectory() as folder:
-        total, count = 0, 0
-        for task in data.tasks:
-            chosen = np.linspace(0, data.rows(task) - 1, 4).astype(int)
-            for row in map(int, chosen):
-                picture = data.anomaly(task, row)
-                whole = [
-                    Sample(image=image, foreground=picture.region, spacing=None, affine=None, id="x", subject="x")
-                    for image in (picture.image, picture.label[None])
-                ]
-                for k, sample in enumerate(whole):
-                    path = Path(folder) / f"{k}/healthy/00000.h5"
-                    total += write_healthy(path, [sample], [(0,) * len(data.shape)], codec=codec).bytes
-                count += 1
-    return total / count
-
-
 def reading_rate(out: Path) -> float:
     """GB/s of dense float32 image and label, rows at random, after everything was read once."""
     for path in out.rglob("*.h5"):
         path.read_bytes()
     rng = np.random.default_rng(0)
     with DataSet.open(out) as data:
-        picked = [(task, int(row)) for task in data.tasks for row in rng.integers(0, data.rows(task), READ_ROWS)]
-        for task, row in picked[:5]:
-            data.anomaly(task, row)
+        made_from = {task: data.made_from(task) for task in data.tasks}  # training has asked for these too
+        picked = [
+            Pick(task=task, row=int(row), healthy=int(made_from[task][row]))
+            for task in data.tasks
+            for row in rng.integers(0, data.rows(task), READ_ROWS)
+        ]
+        picks = [picked[i] for i in rng.permutation(len(picked))]
+        loader = make_loader(StoredPictures(data=data), picks, batch_size=READ_BATCH, workers=WORKERS)
+        batches = iter(loader)
+        for _ in range(2 * WORKERS):  # the workers have started
+            next(batches)
         start = time.perf_counter()
-        for task, row in rng.permutation(np.array(picked, dtype=object)):
-            data.anomaly(task, row)
-        seconds = time.perf_counter() - start
-        size = 4 * (data.channels + 1) * int(np.prod(data.shape))
-    return len(picked) * size / seconds / 1e9
+        size = sum(batch.images.nbytes + batch.labels.nbytes for batch in batches)
+        return size / (time.perf_counter() - start) / 1e9
 
 
-def page(rows: list[Row], shape: tuple[int, ...], variants: int) -> str:
+def page(rows: list[Row], shapes: tuple[tuple[int, ...], int], variants: int) -> str:
     """The table of docs/speed.md."""
-    first = rows[0]
+    first, last = rows[0], rows[-1]
     head = HEAD.format(
         date=time.strftime("%Y-%m-%d"),
         cpu=machine.cpu_model(),
         subjects=first.subjects,
-        shape=" x ".join(map(str, shape)),
+        fewer=max(10, first.subjects // FEWER),
+        shape=" x ".join(map(str, shapes[0])),
+        pictures=last.subjects,
+        side=f"{shapes[1]} x {shapes[1]}",
         variants=variants,
         workers=WORKERS,
         rows=first.rows,
         time=TARGET,
         size=SIZE_TARGET,
+        flat=PICTURE_TARGET,
         read=READ_TARGET,
     )
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    for row in rows:
-        stages = " + ".join(f"{seconds:.0f}" for seconds in (row.surveyed, row.healthy, row.anomalies))
-        least = f"{row.made_and_packed:.0f} (read {row.read_and_prepared:.0f})"
-        lines.append(
-            f"| {row.codec} | {row.seconds:.0f} | {stages} | {least} | {row.seconds / row.least:.2f} | "
-            f"{row.memory >> 20} | {row.stored / 1e9:.2f} | {row.plain_share:.3f} | {row.packed_share:.3f} | "
-            f"{row.reading:.2f} |"
-        )
-    return head + "\n" + "\n".join(lines) + "\n"
+    return head + "\n" + "\n".join([*lines, *map(line, rows)]) + "\n"
+
+
+def line(row: Row) -> str:
+    """One row of the table; the build without a smaller one beside it is that of pictures."""
+    flat = not row.memory_of_few
+    stages = " + ".join(f"{seconds:.0f}" for seconds in (row.surveyed, row.healthy, row.anomalies))
+    least = f"{row.made_and_packed:.0f} (read {row.read_and_prepared:.0f})"
+    memory = f"{row.memory >> 20}" + ("" if flat else f" ({row.memory_of_few >> 20})")
+    cells = (
+        f"{row.codec}, pictures" if flat else row.codec,
+        f"{row.seconds:.0f}",
+        stages,
+        least,
+        f"{row.seconds / row.least:.2f}",
+        f"{row.foretold:.0f}, {row.foretold_bytes / 1e9:.2f}",
+        memory,
+        f"{row.stored / 1e9:.2f}",
+        f"{row.plain_share:.3f}",
+        f"{row.packed_share:.3f}",
+        f"{row.reading:.2f}",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -20,19 +20,33 @@ def scale():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         yield importlib.import_module("scale")
-        for name in ("scale", "cohort", "machine", "pages"):
+        for name in ("scale", "cohort", "machine", "pages", "stored_sizes", "watching"):
             sys.modules.pop(name, None)
 
 
 def test_a_quick_run(scale):
-    command = [sys.executable, FOLDER / "scale.py", "--quick", "--subjects", "10", "--variants", "1", "--json"]
+    command = [
+        sys.executable,
+        FOLDER / "scale.py",
+        "--quick",
+        "--subjects",
+        "10",
+        "--variants",
+        "1",
+        "--json",
+        "--pictures",
+        "12",
+    ]
     ran = subprocess.run([*map(str, command), "--codec", "lzf"], capture_output=True, text=True, check=True)
-    (row,) = json.loads(ran.stdout.splitlines()[-1])
+    row, flat = json.loads(ran.stdout.splitlines()[-1])
     assert (row["codec"], row["subjects"], row["rows"]) == ("lzf", 10, 50)
-    assert row["memory"] > 50 << 20 and 0 < row["plain_share"] < 1 and row["reading"] > 0
+    assert row["memory"] > 50 << 20 and row["memory_of_few"] > 50 << 20 and 0 < row["plain_share"] < 1
+    assert row["reading"] > 0 and row["foretold"] > 0
     assert 0 < row["made_and_packed"] < row["seconds"] and row["surveyed"] > 0
-    text = scale.page([scale.Row(**row)], (20, 28, 20), 1)
-    assert text.count("|") == 3 * (len(scale.COLUMNS) + 1)
+    assert (flat["codec"], flat["subjects"], flat["rows"]) == ("gzip", 12, 60)
+    text = scale.page([scale.Row(**row), scale.Row(**flat)], ((20, 28, 20), 32), 1)
+    assert text.count("|") == 4 * (len(scale.COLUMNS) + 1)
+    assert "| gzip, pictures |" in text
 
 
 def test_shares_are_of_dense_arrays(scale, tmp_path):

@@ -64,8 +64,12 @@ class PictureDataset(Dataset[TrainingBatch]):
         image, label = self.source.picture(pick)
         if pick.flip:
             image, label = image[..., ::-1], label[..., ::-1]
-        # copies: stored arrays are read-only, mirrored ones have negative strides; torch takes neither
-        return TrainingBatch(torch.from_numpy(image.copy()), torch.from_numpy(label.copy()))
+        return TrainingBatch(torch.from_numpy(_own(image)), torch.from_numpy(_own(label)))
+
+
+def _own(array: ImageArray) -> ImageArray:
+    """The array, or a copy where torch would refuse it: samples are read-only, mirrored arrays run backwards."""
+    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
 
 
 def make_loader(
