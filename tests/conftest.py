@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tally import PROPERTY, table
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -22,3 +23,20 @@ def golden() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip("needs ../shared/golden, which is not here")
     return SHARED / "golden"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what came of the faults that builds were tried with."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    trials = [
+        value
+        for report in reports
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    lines = table(trials)
+    if lines:
+        terminalreporter.section("faults of builds")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from building import COMMAND, Ran, build, listing, shards, write_pictures
+from tally import PROPERTY
 
 from synthanom.replaying import check_replay
 from synthanom.shards import check
 
 HOOK = Path(__file__).parent / "fault_hook"
-PROPERTY = "fault"  # under which a test's report carries its trials
 SECONDS = 120.0  # that any one process may take
-TINY = ("--variants", "6", "--tasks", "sink,smooth_intensity", "--folds", "2")
+TINY = ("--tasks", "sink,smooth_intensity", "--folds", "2")
 NEVER = ("Traceback", "error: a bug in", "error: still running", "error: a process outlived")
 WHOLE = ("dataset.json", "plan.json", "skipped.csv")
 
@@ -83,6 +83,7 @@ class Scene:
     out: Path
     seconds: float  # that the undisturbed build took
     steps: tuple[str, ...]  # that it took, as the journal has them
+    variants: int  # up to 5 of them make one unit of every task
     inputs: list[tuple[str, int, int]] = field(default_factory=list)
 
     @property
@@ -117,10 +118,10 @@ class Trial:
     words: str
 
 
-def undisturbed(folder: Path) -> Scene:
+def undisturbed(folder: Path, variants: int = 6) -> Scene:
     """Twelve pictures and what becomes of them, with the steps and the seconds that it takes."""
     raw = write_pictures(folder / "raw")
-    scene = Scene(raw=raw, expected=folder / "data", out=folder / "data", seconds=0.0, steps=())
+    scene = Scene(raw=raw, expected=folder / "data", out=folder / "data", seconds=0.0, steps=(), variants=variants)
     begun = time.monotonic()
     ran = ended(started(scene, Way(), Strike()))
     assert ran.status == 0, ran.err
@@ -128,9 +129,14 @@ def undisturbed(folder: Path) -> Scene:
     return replace(scene, seconds=time.monotonic() - begun, steps=steps, inputs=listing(raw))
 
 
+def command(scene: Scene, way: Way) -> list[str]:
+    """The whole command."""
+    return [*way.prefix, *COMMAND, "folder", *arguments(scene, way)]
+
+
 def arguments(scene: Scene, way: Way) -> list[str]:
     """What follows `build-dataset folder`."""
-    return [str(scene.raw), "--out", str(scene.out), *TINY, *way.arguments]
+    return [str(scene.raw), "--out", str(scene.out), "--variants", str(scene.variants), *TINY, *way.arguments]
 
 
 def started(scene: Scene, way: Way, strike: Strike | None = None, **options) -> subprocess.Popen:
@@ -143,7 +149,7 @@ def started(scene: Scene, way: Way, strike: Strike | None = None, **options) -> 
         paths = [str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment |= {"FAULT": json.dumps(fault), "PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.Popen(
-        [*way.prefix, *COMMAND, "folder", *arguments(scene, way)],
+        command(scene, way),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment, **options,
     )  # fmt: skip
 
@@ -160,6 +166,21 @@ def ended(process: subprocess.Popen, seconds: float = SECONDS) -> Ran:
         os.killpg(process.pid, signal.SIGKILL)
         err += "\nerror: a process outlived its parent"
     return Ran(status=process.returncode, out=out, err=err)
+
+
+def paused(scene: Scene, way: Way, step: str, at: int = 1) -> subprocess.Popen:
+    """The build, one of its processes waiting just before a step; see `let_go`."""
+    process = started(scene, way, Strike(do="pause", step=step, at=at))
+    here = scene.journal.with_name("journal.here")
+    came = wait_until(lambda: process.poll() is not None or here.exists(), seconds=60)
+    assert came and here.exists(), ended(process, seconds=1).err
+    return process
+
+
+def let_go(scene: Scene, process: subprocess.Popen) -> Ran:
+    """Send a paused build on, and wait for its end."""
+    scene.journal.with_name("journal.go").touch()
+    return ended(process)
 
 
 def gone_on(scene: Scene, way: Way) -> Ran:

@@ -1,4 +1,4 @@
-"""Builds killed at any moment of their life: the same command goes on to the same bytes, and nothing half-written shows."""
+"""Builds killed at any moment of their life: the same command goes on to the same bytes; nothing half-written shows."""
 
 import os
 import random

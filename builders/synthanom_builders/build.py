@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from synthanom_builders import case_table
 from synthanom_builders import plan as plans
 from synthanom_builders.cases import check_folder
 from synthanom_builders.folder import Listing
+from synthanom_builders.lock import NAME as LOCK
 from synthanom_builders.lock import locked
 from synthanom_builders.plan import Plan, write_plan
 from synthanom_builders.planning import check_folds, existing_plan, keeps, make_plan, requested
@@ -102,6 +104,7 @@ def build(
     request = requested(listing, settings)
     if old is not None and keeps(out, old, request):
         if (out / MANIFEST).exists():
+            _tidy(out)
             return Outcome(manifest=read_manifest(out), plan=old, skipped=(), already=True)
         plan = old
         progress.note("going on with the build that is there")
@@ -254,6 +257,15 @@ def _remove_strays(out: Path, manifest: Manifest) -> None:
     for path in [*out.glob("healthy/*.h5"), *out.glob("anomalies/*/*.h5")]:
         if path.relative_to(out).as_posix() not in listed:
             path.unlink(missing_ok=True)
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a build left that was killed after `dataset.json` was there."""
+    if (out / FOLDER).exists() or (out / LOCK).exists():
+        # it cannot be written, or is just being tidied: the data set is whole either way
+        with suppress(SynthanomError), locked(out):
+            shutil.rmtree(out / FOLDER, ignore_errors=True)
+            _remove_temporaries(out, every=True)
 
 
 def _remove_temporaries(out: Path, *, every: bool = False) -> None:

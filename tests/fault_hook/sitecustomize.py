@@ -53,6 +53,11 @@ def _name(path: object) -> str:
     return next(full[len(start) :] or "." for start in FOLDERS if f"{full}/".startswith(start))
 
 
+def _opened_as(handle: int) -> str:
+    """Path of an open file or folder."""
+    return str(Path(f"/proc/self/fd/{handle}").readlink())
+
+
 def _no_space(verb: str) -> None:
     if verb in FILLING:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -105,7 +110,7 @@ def watch(event: str, arguments: tuple) -> None:
         step("mkdir", arguments[0])
     elif event == "os.remove":
         path, folder = arguments
-        step("remove", path if folder == -1 else f"{os.readlink(f'/proc/self/fd/{folder}')}/{path}")
+        step("remove", path if folder == -1 else f"{_opened_as(folder)}/{path}")
     elif event == "os.rmdir":
         step("rmdir", arguments[0])
 
@@ -131,7 +136,7 @@ def opened(file, mode="r", *arguments, _open=io.open, **named):
 
 def synchronised(handle: int, _fsync=os.fsync) -> None:
     """`os.fsync`, counted."""
-    step("fsync", os.readlink(f"/proc/self/fd/{handle}"))
+    step("fsync", _opened_as(handle))
     _fsync(handle)
 
 

@@ -1,0 +1,93 @@
+"""Disks that are full, read-only, or gone: one line that says so, nothing half-written, the same bytes afterwards."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+
+import pytest
+import read_only
+from building import Ran, listing
+from faulty import Scene, Strike, Way, command, ended, finished, judged, let_go, one_line, paused, started, undisturbed
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+FILLS = "^(create|write|mkdir|fsync) "  # steps that need space
+WRITES = 46  # more than there are in a whole build: at the last numbers nothing happens
+FEW = (4, 18, 36)  # of them, in `make test`: the plan, an anomaly, the end
+SIZES = (6, 12, 20, 36, 60, 84, 100, 116)  # kB of a small disk
+FEW_SIZES = (36,)
+ON_A_SMALL_DISK = (
+    'mount -t tmpfs -o size="$SIZE" none "$DISK" && "$@"; status=$?; cp -a "$DISK/." "$KEPT"; exit $status'
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Scene:
+    return undisturbed(tmp_path_factory.mktemp("whole"), variants=5)
+
+
+def some(numbers: Iterable[int], few: Sequence[int]) -> list[object]:
+    """The numbers, those that are not among the few for `make test-all` only."""
+    return [pytest.param(number, marks=[] if number in few else pytest.mark.slow) for number in numbers]
+
+
+@pytest.mark.parametrize("number", some(range(1, WRITES + 1), FEW))
+def test_disk_full_at_any_write_is_one_line_and_nothing_half_written(number, whole, tmp_path, record_property):
+    scene = whole.at(tmp_path)
+    assert sum(re.match(FILLS, step) is not None for step in whole.steps) < WRITES
+    ran = ended(started(scene, Way(), Strike(do="no space", step=FILLS, at=number, lasting=number % 2 == 1)))
+    happened = len(scene.journal.read_text().splitlines()) >= number
+    wrong = one_line(ran, "No space left") if happened else [] if ran.status == 0 else [ran.err]
+    judged(record_property, finished("disk full at the n-th write", scene, Way(), [*wrong, *left_over(scene)]))
+
+
+def left_over(scene: Scene) -> list[str]:
+    """Temporaries and locks that a build left which nobody killed."""
+    return [f"left: {path}" for path in scene.out.rglob(".*") if path.name != ".units"]
+
+
+@pytest.mark.parametrize("size", some(SIZES, FEW_SIZES))
+def test_small_disk_is_one_line_and_nothing_half_written(size, whole, tmp_path, record_property):
+    if not read_only.mounting_works():
+        pytest.skip("must be root, with unshare, to make a small disk")
+    small, scene = tmp_path / "small", whole.at(tmp_path / "kept")
+    small.mkdir()
+    mount = f'mount -t tmpfs -o size={size}k none {small} && "$@"; status=$?; cp -a {small}/. {scene.out.parent}'
+    scene.out.parent.mkdir()
+    way = Way(prefix=("unshare", "-m", "sh", "-c", f"{mount}; exit $status", "sh"))
+    ran = ended(started(whole.at(small), way))
+    wrong = one_line(ran, "No space left") if ran.status else [] if size > 60 else ["a disk that small must fill"]
+    judged(record_property, finished("small disk", scene, Way(), [*wrong, *left_over(scene)]))
+
+
+@pytest.mark.parametrize("place", ["folder", "parent"])
+def test_read_only_folder_is_one_line(place, whole, tmp_path, record_property):
+    scene = whole.at(tmp_path / "place")
+    scene.out.mkdir(parents=True)
+    if place == "folder":
+        ended(started(scene, Way(), Strike(do="kill group", step="rename anomalies", at=1)))  # is to be gone on with
+        before = listing(scene.out)
+    else:
+        scene.out.rmdir()
+    protected = scene.out if place == "folder" else scene.out.parent
+    done = read_only.run(command(scene, Way()), [protected], os.environ)
+    wrong = one_line(
+        Ran(status=done.returncode, out=done.stdout, err=done.stderr), "must be a folder that can be written"
+    )
+    if place == "folder" and listing(scene.out) != before:
+        wrong.append("a folder that is read-only was changed")
+    judged(record_property, finished("read-only folder", scene, Way(), wrong))
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["rename plan.json", "rename healthy", "create .units/healthy", "rename anomalies", "create skipped.csv",
+     pytest.param("rename dataset.json", marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_folder_removed_during_a_build_is_one_line(step, whole, tmp_path, record_property):
+    scene = whole.at(tmp_path)
+    process = paused(scene, Way(), step)
+    shutil.rmtree(scene.out)
+    ran = let_go(scene, process)
+    judged(record_property, finished("output removed", scene, Way(), one_line(ran)))
