@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from faulty import Scene, undisturbed
 from tally import PROPERTY, table
 
 REPOSITORY = Path(__file__).parents[1]
@@ -23,6 +24,12 @@ def golden() -> Path:
     if not (SHARED / "golden").is_dir():
         pytest.skip("needs ../shared/golden, which is not here")
     return SHARED / "golden"
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A tiny build that nothing happens to."""
+    return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import pytest
 from building import COMMAND, Ran, build, listing, shards, write_pictures
 from tally import PROPERTY
 
@@ -17,7 +19,7 @@ from synthanom.shards import check
 
 HOOK = Path(__file__).parent / "fault_hook"
 SECONDS = 120.0  # that any one process may take
-TINY = ("--tasks", "sink,smooth_intensity", "--folds", "2")
+TINY = ("--variants", "6", "--tasks", "sink,smooth_intensity", "--folds", "2")
 NEVER = ("Traceback", "error: a bug in", "error: still running", "error: a process outlived")
 WHOLE = ("dataset.json", "plan.json", "skipped.csv")
 
@@ -83,7 +85,6 @@ class Scene:
     out: Path
     seconds: float  # that the undisturbed build took
     steps: tuple[str, ...]  # that it took, as the journal has them
-    variants: int  # up to 5 of them make one unit of every task
     inputs: list[tuple[str, int, int]] = field(default_factory=list)
 
     @property
@@ -94,6 +95,11 @@ class Scene:
     def at(self, folder: Path) -> "Scene":
         """The same with another folder to build in."""
         return replace(self, out=folder / "data")
+
+    def copied(self, folder: Path) -> "Scene":
+        """The same with another folder to build in, and with a copy of the inputs, which may be changed."""
+        raw = Path(shutil.copytree(self.raw, folder / "raw"))
+        return replace(self, raw=raw, out=folder / "data", inputs=listing(raw))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +124,10 @@ class Trial:
     words: str
 
 
-def undisturbed(folder: Path, variants: int = 6) -> Scene:
+def undisturbed(folder: Path) -> Scene:
     """Twelve pictures and what becomes of them, with the steps and the seconds that it takes."""
     raw = write_pictures(folder / "raw")
-    scene = Scene(raw=raw, expected=folder / "data", out=folder / "data", seconds=0.0, steps=(), variants=variants)
+    scene = Scene(raw=raw, expected=folder / "data", out=folder / "data", seconds=0.0, steps=())
     begun = time.monotonic()
     ran = ended(started(scene, Way(), Strike()))
     assert ran.status == 0, ran.err
@@ -136,7 +142,7 @@ def command(scene: Scene, way: Way) -> list[str]:
 
 def arguments(scene: Scene, way: Way) -> list[str]:
     """What follows `build-dataset folder`."""
-    return [str(scene.raw), "--out", str(scene.out), "--variants", str(scene.variants), *TINY, *way.arguments]
+    return [str(scene.raw), "--out", str(scene.out), *TINY, *way.arguments]
 
 
 def started(scene: Scene, way: Way, strike: Strike | None = None, **options) -> subprocess.Popen:
@@ -252,6 +258,11 @@ def torn(scene: Scene) -> list[str]:
     if (scene.out / "dataset.json").exists() and check(scene.out):
         found.append("dataset.json before the data set was whole")
     return [f"half-written: {name}" for name in found]
+
+
+def some(values: Sequence[object], few: Collection[object]) -> list[object]:
+    """Parameters of a test, those that are not among the few for `make test-all` only."""
+    return [pytest.param(value, marks=[] if value in few else pytest.mark.slow) for value in values]
 
 
 def one_line(ran: Ran, *words: str) -> list[str]:

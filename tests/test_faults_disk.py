@@ -4,32 +4,27 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
 
 import pytest
 import read_only
 from building import Ran, listing
-from faulty import Scene, Strike, Way, command, ended, finished, judged, let_go, one_line, paused, started, undisturbed
+from faulty import Scene, Strike, Way, command, ended, finished, judged, let_go, one_line, paused, some, started
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 FILLS = "^(create|write|mkdir|fsync) "  # steps that need space
-WRITES = 46  # more than there are in a whole build: at the last numbers nothing happens
-FEW = (4, 18, 36)  # of them, in `make test`: the plan, an anomaly, the end
-SIZES = (6, 12, 20, 36, 60, 84, 100, 116)  # kB of a small disk
-FEW_SIZES = (36,)
-ON_A_SMALL_DISK = (
-    'mount -t tmpfs -o size="$SIZE" none "$DISK" && "$@"; status=$?; cp -a "$DISK/." "$KEPT"; exit $status'
+WRITES = 60  # more than there are in a whole build: at the last numbers nothing happens
+FEW = (4, 31)  # of them, in `make test`: the plan, an anomaly
+SIZES = (8, 16, 28, 48, 72, 96, 120, 140)  # kB of a small disk
+REMOVED_AT = (
+    "rename plan.json",
+    "rename healthy",
+    "create .units/healthy",
+    "create anomalies",
+    "rename anomalies",
+    "create skipped.csv",
+    "rename dataset.json",
 )
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Scene:
-    return undisturbed(tmp_path_factory.mktemp("whole"), variants=5)
-
-
-def some(numbers: Iterable[int], few: Sequence[int]) -> list[object]:
-    """The numbers, those that are not among the few for `make test-all` only."""
-    return [pytest.param(number, marks=[] if number in few else pytest.mark.slow) for number in numbers]
+FEW_SIZES = (48,)
 
 
 @pytest.mark.parametrize("number", some(range(1, WRITES + 1), FEW))
@@ -57,11 +52,11 @@ def test_small_disk_is_one_line_and_nothing_half_written(size, whole, tmp_path, 
     scene.out.parent.mkdir()
     way = Way(prefix=("unshare", "-m", "sh", "-c", f"{mount}; exit $status", "sh"))
     ran = ended(started(whole.at(small), way))
-    wrong = one_line(ran, "No space left") if ran.status else [] if size > 60 else ["a disk that small must fill"]
+    wrong = one_line(ran, "No space left") if ran.status else [] if size > 96 else ["a disk that small must fill"]
     judged(record_property, finished("small disk", scene, Way(), [*wrong, *left_over(scene)]))
 
 
-@pytest.mark.parametrize("place", ["folder", "parent"])
+@pytest.mark.parametrize("place", some(("folder", "parent"), ("folder",)))
 def test_read_only_folder_is_one_line(place, whole, tmp_path, record_property):
     scene = whole.at(tmp_path / "place")
     scene.out.mkdir(parents=True)
@@ -80,11 +75,7 @@ def test_read_only_folder_is_one_line(place, whole, tmp_path, record_property):
     judged(record_property, finished("read-only folder", scene, Way(), wrong))
 
 
-@pytest.mark.parametrize(
-    "step",
-    ["rename plan.json", "rename healthy", "create .units/healthy", "rename anomalies", "create skipped.csv",
-     pytest.param("rename dataset.json", marks=pytest.mark.slow)],
-)  # fmt: skip
+@pytest.mark.parametrize("step", some(REMOVED_AT, ("rename anomalies",)))
 def test_folder_removed_during_a_build_is_one_line(step, whole, tmp_path, record_property):
     scene = whole.at(tmp_path)
     process = paused(scene, Way(), step)

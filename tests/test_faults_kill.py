@@ -7,17 +7,11 @@ import sys
 import time
 
 import pytest
-from faulty import ONE_WORKER, Scene, Strike, Way, ended, finished, judged, started, undisturbed, unquiet, workers_of
+from faulty import ONE_WORKER, Scene, Strike, Way, ended, finished, judged, some, started, unquiet, workers_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-KILLS, FEW = 50, 4  # of `make test-all`, and of `make test`
-SEEDS = [pytest.param(seed, marks=[] if seed < FEW else pytest.mark.slow) for seed in range(KILLS)]
+KILLS, FEW = range(50), range(3)  # of `make test-all`, and of `make test`
 WHOM = ("kill main", "kill group", "kill this")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Scene:
-    return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
 def killed_by_the_clock(scene: Scene, way: Way, moment: random.Random) -> list[str]:
@@ -41,7 +35,7 @@ def killed_at_a_step(scene: Scene, way: Way, moment: random.Random) -> list[str]
     return unquiet(ended(started(scene, way, strike)))
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", some(KILLS, FEW))
 def test_killed_at_any_moment_the_same_command_finishes_with_the_same_bytes(seed, whole, tmp_path, record_property):
     scene, moment = whole.at(tmp_path), random.Random(f"kill {seed}")
     way = moment.choice([Way(), ONE_WORKER])

@@ -32,6 +32,8 @@ class Plan:
         In row order: unit u of the healthy images holds cases u * unit_rows and on.
     problems : tuple of str
         One per case: why it leaves no row; empty where it does.
+    digests : tuple of str
+        One per case: of its files' bytes (`inputs.digest_of`); empty where it leaves no row, or in older plans.
     resolved : mapping
         What follows from the options and the cases: kind, shape, channels, contrasts, preprocessing, folds, donors,
         donor_folds, unit_rows.
@@ -42,6 +44,7 @@ class Plan:
     options: Mapping[str, Any]
     cases: tuple[Case, ...]
     problems: tuple[str, ...]
+    digests: tuple[str, ...]
     resolved: Mapping[str, Any]
     environment: Mapping[str, str]
 
@@ -100,6 +103,7 @@ class Plan:
             "options": dict(self.options),
             "cases": [case.to_json() for case in self.cases],
             "problems": list(self.problems),
+            **({"digests": list(self.digests)} if any(self.digests) else {}),  # so that older plans keep their bytes
             "resolved": dict(self.resolved),
             "environment": dict(self.environment),
         }
@@ -142,6 +146,7 @@ def read_plan(out: Path) -> Plan:
             options=content["options"],
             cases=tuple(Case.from_json(case) for case in content["cases"]),
             problems=tuple(content["problems"]),
+            digests=tuple(content.get("digests", [""] * len(content["cases"]))),
             resolved=content["resolved"],
             environment=content["environment"],
         )

@@ -49,6 +49,7 @@ def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
         options=settings.to_json(),
         cases=listing.cases,
         problems=found.problems,
+        digests=found.digests,
         resolved={
             "kind": found.kind,
             "shape": list(found.shape),

@@ -16,6 +16,7 @@ from synthanom.volumes.reading import Reading
 from synthanom.volumes.volume import Kind, Volume
 from synthanom_builders.cases import Case, read_case, relative
 from synthanom_builders.folder import preprocessing
+from synthanom_builders.inputs import digest_of
 from synthanom_builders.named import named
 from synthanom_builders.settings import BuildSettings
 
@@ -34,6 +35,7 @@ class Finding:
     shape: tuple[int, ...] = ()  # canonical, resampled, not yet cropped or padded
     spacing: tuple[float, ...] | None = None
     deviation: float | None = None  # in the foreground; known only where nothing normalises
+    digest: str = ""  # of its files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class Survey:
     pipeline : Pipeline
     problems : tuple of str
         One per case, in order; empty where the case can be used.
+    digests : tuple of str
+        One per case: of its files' bytes; empty where it cannot be used.
     notes : tuple of str
         What was chosen, one line each.
     """
@@ -58,6 +62,7 @@ class Survey:
     channels: int
     pipeline: Pipeline
     problems: tuple[str, ...]
+    digests: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -77,6 +82,7 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
         if settings.normalise == "none":
             prepared = pipeline_of(settings, volume.kind, None).prepare(volume, mask)
             deviation = float(prepared.image[:, prepared.foreground].std(dtype=float))
+        digest = digest_of(raw, case)
     except (SynthanomError, OSError) as error:
         return Finding(path=case.path, problem=relative(error, raw))
     return Finding(
@@ -86,6 +92,7 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
         shape=shape,
         spacing=spacing,
         deviation=deviation,
+        digest=digest,
     )
 
 
@@ -153,6 +160,7 @@ def survey(findings: Sequence[Finding], settings: BuildSettings) -> Survey:
         channels=first.channels,
         pipeline=pipeline,
         problems=tuple(finding.problem for finding in findings),
+        digests=tuple(finding.digest for finding in findings),
         notes=(*_notes(usable, settings, pipeline), note),
     )
 

@@ -22,6 +22,7 @@ from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.volumes.reading import Reading, reading_of
 from synthanom_builders.cases import Case, relative
+from synthanom_builders.inputs import Unreadable, check_unchanged
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.records import (
     Skipped,
@@ -71,7 +72,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     Raises
     ------
     SynthanomError
-        If the shard cannot be written; what is wrong with a case is recorded instead.
+        If the shard cannot be written, or files are not the planned ones; what else is wrong with a case is recorded.
     """
     plan = _plan(place.out, place.plan)
     pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
@@ -86,9 +87,13 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
         try:
             sample, offset = prepare_case(place.raw, case, pipeline, reading, plan.options.get("dataset"))
         except (SynthanomError, OSError) as error:
+            check_unchanged(place.raw, case, plan.digests[index])
+            if isinstance(error, Unreadable):
+                raise
             reason = relative(error, place.raw)
             skipped.append(Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=reason))
             continue
+        check_unchanged(place.raw, case, plan.digests[index])
         rows.append(sample)
         offsets.append(offset)
         cases.append(index)
@@ -105,9 +110,16 @@ def prepare_case(
     Raises
     ------
     SynthanomError
-        Naming the file; also where the image is not on the scale that the tasks' settings assume.
+        Naming the file (`Unreadable` if it cannot be read); also where the image is not on the scale that the tasks'
+        settings assume.
     """
-    volume, mask = reader_of(dataset)(raw, case, reading)
+    try:
+        volume, mask = reader_of(dataset)(raw, case, reading)
+    except (SynthanomError, OSError) as error:
+        raise Unreadable(
+            f"{case.path}: must be readable as it was when the build was planned, got '{relative(error, raw)}'; run "
+            "the same command again when it is (what is finished is kept)"
+        ) from error
     prepared = pipeline.prepare(volume, mask)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NormalisationWarning)

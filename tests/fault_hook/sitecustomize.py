@@ -63,6 +63,10 @@ def _no_space(verb: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _no_reading(verb: str) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 def _pause(verb: str) -> None:
     """Say that the step is reached, and wait to be sent on."""
     Path(FAULT["journal"] + ".here").touch()
@@ -86,6 +90,7 @@ def _starve(verb: str) -> None:
 STRIKES = {
     "nothing": lambda verb: None,
     "no space": _no_space,
+    "no reading": _no_reading,
     "pause": _pause,
     "no memory": _no_memory,
     "starve": _starve,
