@@ -11,6 +11,10 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
     "exits",
+    "run_log",
+    "pace",
+    "progress",
+    "long_runs",
     "arrays",
     "kernels",
     "drawing",

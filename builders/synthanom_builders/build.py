@@ -21,6 +21,7 @@ from synthanom.manifest import (
     software_version,
     write_manifest,
 )
+from synthanom.progress import Progress
 from synthanom_builders import case_table
 from synthanom_builders import plan as plans
 from synthanom_builders.cases import check_folder
@@ -30,7 +31,6 @@ from synthanom_builders.lock import locked
 from synthanom_builders.plan import Plan, write_plan
 from synthanom_builders.planning import check_folds, existing_plan, keeps, make_plan, requested
 from synthanom_builders.pool import Pool, workers
-from synthanom_builders.progress import Progress
 from synthanom_builders.records import FOLDER, Skipped, UnitRecord, finished_unit
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import survey
@@ -115,6 +115,7 @@ def build(
             plan = _new_plan(pool, raw, listing, settings, progress)
         if dry_run:
             return Outcome(manifest=None, plan=plan, skipped=(), already=False)
+        progress.record(_about(plan))
         with locked(out):
             _settle(out, plan, fresh=old is None)
             place = Place(raw=raw, out=out, plan=plan.digest, donors=settings.donors and settings.donors.resolve())
@@ -127,11 +128,19 @@ def build(
                 _remove_temporaries(out)
 
 
+def _about(plan: Plan) -> str:
+    """What a log should say of a plan."""
+    versions = ", ".join(f"{name} {value}" for name, value in plan.environment.items())
+    rows = f"{plan.unit_rows} rows a unit"
+    return f"plan {plan.digest}: {len(plan.cases)} images, {', '.join(plan.tasks)}, {rows}; fingerprint: {versions}"
+
+
 def _new_plan(pool: Pool, raw: Path, listing: Listing, settings: BuildSettings, progress: Progress) -> Plan:
     """Look at every case, and plan."""
     cases = listing.cases
     jobs = [(raw, cases[i : i + SURVEYED_TOGETHER], settings) for i in range(0, len(cases), SURVEYED_TOGETHER)]
-    found = dict(progress.track("looking at the images", pool.run(survey_unit, jobs), len(jobs)))
+    unit = f"jobs of up to {SURVEYED_TOGETHER}"
+    found = dict(progress.track("looking at the images", pool.run(survey_unit, jobs), len(jobs), unit=unit))
     decided = survey([finding for i in range(len(jobs)) for finding in found[i]], settings)
     for note in decided.notes:
         progress.note(note)
@@ -189,9 +198,15 @@ def _run(pool: Pool, place: Place, plan: Plan, names: Sequence[str], progress: P
         title, results = "anomalies", pool.run(anomaly_unit, [(place, *unit) for unit in todo])
     kept = len(units) - len(todo)
     title += f" ({kept} of {len(units)} units were there)" if kept else ""
-    for number, record in progress.track(title, results, len(todo)):
+    for number, record in progress.track(title, results, len(todo), unit="units"):
         records[todo[number]] = record
+        for row in record.skipped:
+            progress.record(f"skipped {row.path} ({row.stage}{_numbered(row)}): {row.reason}")
     return [record for record in records.values() if record is not None]
+
+
+def _numbered(row: Skipped) -> str:
+    return "" if row.variant is None else f", variant {row.variant}"
 
 
 def _abandon(out: Path) -> None:
@@ -203,8 +218,8 @@ def _abandon(out: Path) -> None:
 
 def _tell_skipped(progress: Progress, rows: Sequence[tuple[str, str]]) -> None:
     """Name the first few images that cannot be used, where a refusal follows from their number."""
-    for path, reason in [row for row in rows if row[1]][:TOLD]:
-        progress.note(f"cannot be used: {path}: {reason}")
+    for number, (path, reason) in enumerate(row for row in rows if row[1]):
+        (progress.note if number < TOLD else progress.record)(f"cannot be used: {path}: {reason}")
 
 
 def _in_order(plan: Plan, records: Sequence[UnitRecord]) -> list[Skipped]:

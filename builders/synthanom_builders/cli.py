@@ -13,6 +13,7 @@ from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
     from synthanom.manifest import Manifest
+    from synthanom.progress import Progress
     from synthanom_builders.build import Lister, Outcome
     from synthanom_builders.known import KnownLister
     from synthanom_builders.plan import Plan
@@ -31,6 +32,7 @@ Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tas
 CodecName = Annotated[str, typer.Option("--codec", help="gzip, or faster: lzf; zstd, lz4 (hdf5plugin). See speed.md.")]
 Test = Annotated[bool, typer.Option("--test", help="List the scans to test on, with their truth, instead of building.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 app = typer.Typer(
@@ -90,6 +92,7 @@ def folder(
     codec: CodecName = "gzip",
     test: Test = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Build a data set from the images under a folder."""
@@ -127,8 +130,8 @@ def folder(
         layout=layout,
     )
     if test:
-        return _list_truth(raw, out, settings, list_known, workers=workers, dry_run=dry_run)
-    return _build(raw, out, settings, list_cases, workers=workers, dry_run=dry_run)
+        return _list_truth(raw, out, settings, list_known, workers=workers, dry_run=dry_run, as_json=as_json)
+    return _build(raw, out, settings, list_cases, workers=workers, dry_run=dry_run, as_json=as_json)
 
 
 def _add_named(name: str, words: str) -> None:
@@ -157,6 +160,7 @@ def _add_named(name: str, words: str) -> None:
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
         test: Test = False,
         dry_run: DryRun = False,
+        as_json: Json = False,
         debug: Debug = False,
     ) -> int:
         del debug  # taken care of before this is called
@@ -195,10 +199,12 @@ def _add_named(name: str, words: str) -> None:
             codec=codec,
         )
         if test:
-            return _list_truth(raw, out, settings, data_set.list_known, workers=workers, dry_run=dry_run)
+            return _list_truth(
+                raw, out, settings, data_set.list_known, workers=workers, dry_run=dry_run, as_json=as_json
+            )
         if data_set.list_cases is None:
             raise SynthanomError(f"{name}: holds no healthy scans to train on; list those to test on with --test")
-        return _build(raw, out, settings, data_set.list_cases, workers=workers, dry_run=dry_run)
+        return _build(raw, out, settings, data_set.list_cases, workers=workers, dry_run=dry_run, as_json=as_json)
 
 
 for _name, _words in NAMES.items():
@@ -206,43 +212,76 @@ for _name, _words in NAMES.items():
 
 
 def _build(
-    raw: Path, out: Path, settings: "BuildSettings", lister: "Lister", *, workers: int | None, dry_run: bool
+    raw: Path,
+    out: Path,
+    settings: "BuildSettings",
+    lister: "Lister",
+    *,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Build, say what came of it, and return the exit status."""
+    from synthanom.long_runs import long_run
+    from synthanom.run_log import log_beside
+    from synthanom_builders.answers import build_answer
     from synthanom_builders.build import build
-    from synthanom_builders.progress import Progress
 
     size = _cores() if workers is None else workers
-    progress = Progress(terminal=sys.stderr.isatty())
-    outcome = build(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run)
-    if outcome.manifest is None:
-        _print_plan(raw, size, outcome.plan)
-        return exits.DONE
-    return _told(outcome, outcome.manifest, out, settings)
+    with long_run(None if dry_run else log_beside(out), announce=True) as run:
+        outcome = build(raw, out, settings, lister, size=size, progress=run.progress, dry_run=dry_run)
+        if outcome.manifest is None:
+            _tell_plan(raw, size, outcome.plan, run.progress, as_json=as_json)
+            return exits.DONE
+        status = exits.SKIPPED if outcome.skipped else exits.DONE
+        words = _told(outcome, outcome.manifest, out, settings)
+        run.end(status, words, wrote=not outcome.already)
+        if as_json:
+            exits.report(build_answer(outcome, outcome.manifest, out, run.log), status)
+        else:
+            typer.echo(words)
+    return status
 
 
 def _list_truth(
-    raw: Path, out: Path, settings: "BuildSettings", lister: "KnownLister | None", *, workers: int | None, dry_run: bool
+    raw: Path,
+    out: Path,
+    settings: "BuildSettings",
+    lister: "KnownLister | None",
+    *,
+    workers: int | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """List a test set, say what came of it, and return the exit status."""
-    from synthanom_builders.progress import Progress
+    from synthanom.long_runs import long_run
+    from synthanom.run_log import log_beside
+    from synthanom_builders.answers import truth_answer
     from synthanom_builders.truth import list_truth
 
     if lister is None:
         raise SynthanomError(f"{settings.dataset}: has no scans whose truth is known; leave --test out")
     size = _cores() if workers is None else workers
-    progress = Progress(terminal=sys.stderr.isatty())
-    found = list_truth(raw, out, settings, lister, size=size, progress=progress, dry_run=dry_run)
-    for path, reason in found.skipped[:SHOWN]:
-        typer.echo(f"skipped {path}: {reason}", err=True)
-    if len(found.skipped) > SHOWN:
-        where = "" if dry_run else f", see {out / 'skipped.csv'}"
-        typer.echo(f"skipped {len(found.skipped)} in all{where}", err=True)
-    anomalous, healthy = (sum(one.anomalous is label for one in found.cases) for label in (True, False))
-    known = f"{anomalous} anomalous, {healthy} healthy, {sum(one.masked for one in found.cases)} masks"
-    after = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
-    typer.echo(f"{out}: {len(found.cases)} scans to test on ({known}); {after}")
-    return exits.SKIPPED if found.skipped else exits.DONE
+    with long_run(None if dry_run else log_beside(out), announce=True) as run:
+        found = list_truth(raw, out, settings, lister, size=size, progress=run.progress, dry_run=dry_run)
+        for path, reason in found.skipped[:SHOWN]:
+            run.progress.tell(f"skipped {path}: {reason}")
+        for path, reason in found.skipped:
+            run.progress.record(f"skipped {path}: {reason}")
+        if len(found.skipped) > SHOWN:
+            where = "" if dry_run else f", see {out / 'skipped.csv'}"
+            run.progress.tell(f"skipped {len(found.skipped)} in all{where}")
+        status = exits.SKIPPED if found.skipped else exits.DONE
+        content = truth_answer(found, out, run.log)
+        known = f"{content['anomalous']} anomalous, {content['healthy']} healthy, {content['masks']} masks"
+        after = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
+        words = f"{out}: {content['scans']} scans to test on ({known}); {after}"
+        run.end(status, words)
+        if as_json:
+            exits.report(truth_answer(found, out, run.log) | {"dry_run": dry_run}, status)
+        else:
+            typer.echo(words)
+    return status
 
 
 def _cores() -> int:
@@ -250,33 +289,35 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _told(outcome: "Outcome", manifest: "Manifest", out: Path, settings: "BuildSettings") -> int:
-    """Print the outcome; the exit status."""
+def _told(outcome: "Outcome", manifest: "Manifest", out: Path, settings: "BuildSettings") -> str:
+    """Say on stderr what was skipped; the outcome in one line."""
     counts = f"{manifest.counts['healthy']} healthy images, {manifest.counts['anomalies']} anomalies"
     if outcome.already:
-        typer.echo(f"{out}: finished already ({counts}); nothing was written")
-        return exits.DONE
+        return f"{out}: finished already ({counts}); nothing was written"
     for row in outcome.skipped[:SHOWN]:
         typer.echo(f"skipped {row.path} ({row.stage}): {row.reason}", err=True)
     if len(outcome.skipped) > SHOWN:
         typer.echo(f"skipped {len(outcome.skipped)} in all, see {out / 'skipped.csv'}", err=True)
     size = sum(file.bytes for file in manifest.files)
     tasks = f"{len(settings.tasks)} tasks x {settings.variants} variants, {settings.folds} folds"
-    typer.echo(f"{out}: {counts} ({tasks}), {_size(size)}")
-    return exits.SKIPPED if outcome.skipped else exits.DONE
+    return f"{out}: {counts} ({tasks}), {_size(size)}"
 
 
-def _print_plan(raw: Path, workers: int, plan: "Plan") -> None:
+def _tell_plan(raw: Path, workers: int, plan: "Plan", progress: "Progress", *, as_json: bool) -> None:
     """List what a build would make."""
+    from synthanom_builders.answers import plan_answer
     from synthanom_builders.estimate import estimate
 
+    needs = estimate(raw.resolve(), plan, workers, track=progress.track)
+    if as_json:
+        exits.report(plan_answer(plan, needs, workers))
+        return
     folds = plan.resolved["folds"]
     typer.echo("fold  subject  image")
     for case, problem in zip(plan.cases, plan.problems, strict=True):
         typer.echo(f"{folds[case.subject]:4}  {case.subject}  {case.id}" + (f"  SKIPPED: {problem}" if problem else ""))
     usable = sum(not problem for problem in plan.problems)
     rows = usable * plan.variants * len(plan.tasks)
-    needs = estimate(raw.resolve(), plan, workers)
     typer.echo(f"images: {usable} of {len(plan.cases)}, {len(set(folds))} subjects in {len(set(folds.values()))} folds")
     typer.echo(f"shape: {' x '.join(map(str, plan.shape))}, channels: {plan.channels}")
     typer.echo(f"rows: {usable} healthy, up to {rows} anomalous ({', '.join(plan.tasks)}; {plan.variants} variants)")

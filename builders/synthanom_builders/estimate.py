@@ -10,6 +10,7 @@ from synthanom.donors import DonorSet
 from synthanom.errors import SynthanomError
 from synthanom.fold_donors import OWN_SET, textures_of
 from synthanom.preprocess import Pipeline
+from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards import AnomalyRow, write_anomalies, write_healthy
 from synthanom.textures import SET_NAME
@@ -49,7 +50,7 @@ class _Part:
     seconds: float
 
 
-def estimate(raw: Path, plan: Plan, workers: int) -> Estimate | None:
+def estimate(raw: Path, plan: Plan, workers: int, *, track: Track = untold) -> Estimate | None:
     """Prepare a few images, make a few anomalies in them, write both into a temporary folder, and scale up.
 
     Parameters
@@ -58,6 +59,8 @@ def estimate(raw: Path, plan: Plan, workers: int) -> Estimate | None:
     plan : Plan
     workers : int
         Processes that will share the work.
+    track : Track
+        Shows how many tasks were tried.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def estimate(raw: Path, plan: Plan, workers: int) -> Estimate | None:
     usable = sum(not problem for problem in plan.problems)
     with tempfile.TemporaryDirectory() as folder:
         healthy = _healthy(Path(folder), plan, samples)
-        rows = [_rows(Path(folder), plan, name, samples) for name in plan.tasks]
+        tasks = track("trying the tasks", plan.tasks, len(plan.tasks))
+        rows = [_rows(Path(folder), plan, name, samples) for name in tasks]
     anomalies = usable * plan.variants
     size = usable * healthy.bytes + anomalies * sum(row.bytes for row in rows)
     work = usable * (reading + healthy.seconds) + anomalies * sum(row.seconds for row in rows)

@@ -39,7 +39,7 @@ class Pool:
         """End the workers at once, whatever they are doing; what they had not finished has no final name."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - self._others:
-            process.terminate()
+            process.kill()  # SIGTERM is blocked there
             process.join(STOP_SECONDS)
 
     def run(self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
@@ -99,10 +99,10 @@ def workers(size: int) -> Iterator[Pool]:
 
 @contextmanager
 def _clean_start() -> Iterator[None]:
-    """Workers get one thread each and never see Ctrl-C, which is this process's business; both are inherited."""
+    """Workers get one thread each and never see Ctrl-C or SIGTERM, this process's business; both are inherited."""
     resource_tracker.ensure_running()  # it unblocks SIGINT when it starts, so it has to be there before
     before = {name: os.environ.get(name) for name in THREADS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield

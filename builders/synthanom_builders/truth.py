@@ -12,6 +12,7 @@ from pathlib import Path
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
 from synthanom.pictures.png import grey_png
+from synthanom.progress import Progress
 from synthanom.truth_set import NAME, TABLE, TruthCase, TruthSet, holds_truth, write_truth_set
 from synthanom.volumes import Source, write_picture, write_volume
 from synthanom.volumes.write import write_bytes
@@ -19,7 +20,6 @@ from synthanom_builders.cases import check_folder, relative
 from synthanom_builders.known import KnownCase, KnownLister, KnownListing
 from synthanom_builders.lock import locked
 from synthanom_builders.pool import Pool, workers
-from synthanom_builders.progress import Progress
 from synthanom_builders.settings import BuildSettings
 
 IMAGES, MASKS, SKIPPED = "images", "masks", "skipped.csv"
@@ -137,7 +137,7 @@ def _draw_all(
 ) -> tuple[list[KnownCase], Skipped]:
     """Draw for every case; those that could be drawn, and (path, reason) of the others."""
     jobs = [(raw, out, tuple(cases[i : i + DRAWN_TOGETHER])) for i in range(0, len(cases), DRAWN_TOGETHER)]
-    results = dict(progress.track("drawing", pool.run(draw_cases, jobs), len(jobs)))
+    results = dict(progress.track("drawing", pool.run(draw_cases, jobs), len(jobs), unit="jobs"))
     problems = [problem for i in range(len(jobs)) for problem in results[i]]
     pairs = list(zip(cases, problems, strict=True))
     return [one for one, problem in pairs if not problem], [(one.case.path, p) for one, p in pairs if p]

@@ -1,0 +1,65 @@
+"""What `build-dataset --json` answers; the keys are listed in docs/long-runs.md."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from synthanom.manifest import Manifest
+from synthanom.run_log import RunLog
+from synthanom_builders.build import Outcome
+from synthanom_builders.estimate import Estimate
+from synthanom_builders.plan import Plan
+from synthanom_builders.truth import TruthOutcome
+
+
+def build_answer(outcome: Outcome, manifest: Manifest, out: Path, log: RunLog) -> dict[str, Any]:
+    """A data set that is finished."""
+    return {
+        "data": str(out),
+        "already": outcome.already,
+        "plan": outcome.plan.digest,
+        "counts": dict(manifest.counts),
+        "tasks": {task.name: task.rows for task in manifest.tasks},
+        "bytes": sum(file.bytes for file in manifest.files),
+        "skipped": [asdict(row) for row in outcome.skipped],
+        "log": _path(log),
+    }
+
+
+def plan_answer(plan: Plan, needs: Estimate | None, workers: int) -> dict[str, Any]:
+    """What a build would make."""
+    folds = plan.resolved["folds"]
+    images = [
+        {"id": case.id, "subject": case.subject, "fold": folds[case.subject], "problem": problem or None}
+        for case, problem in zip(plan.cases, plan.problems, strict=True)
+    ]
+    usable = sum(not problem for problem in plan.problems)
+    return {
+        "dry_run": True,
+        "images": images,
+        "counts": {"healthy": usable, "anomalies": usable * plan.variants * len(plan.tasks)},
+        "shape": list(plan.shape),
+        "channels": plan.channels,
+        "tasks": list(plan.tasks),
+        "variants": plan.variants,
+        "workers": workers,
+        "bytes": None if needs is None else needs.bytes,
+        "seconds": None if needs is None else needs.seconds,
+    }
+
+
+def truth_answer(found: TruthOutcome, out: Path, log: RunLog) -> dict[str, Any]:
+    """A list of scans to test on."""
+    return {
+        "data": str(out),
+        "scans": len(found.cases),
+        "anomalous": sum(one.anomalous is True for one in found.cases),
+        "healthy": sum(one.anomalous is False for one in found.cases),
+        "masks": sum(one.masked for one in found.cases),
+        "skipped": [{"path": path, "reason": reason} for path, reason in found.skipped],
+        "log": _path(log),
+    }
+
+
+def _path(log: RunLog) -> str | None:
+    return str(log.path) if log.begun else None
