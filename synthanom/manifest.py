@@ -16,6 +16,7 @@ from typing import IO, Any, NoReturn
 
 from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
+from synthanom.temporaries import temporary_path
 
 FORMAT = 1
 KIND = "synthanom-dataset"
@@ -167,7 +168,7 @@ def read_manifest(folder: Path | str) -> Manifest:
     digest = content.pop("digest", None)
     if digest != hashlib.sha256(canonical_json(content)).hexdigest():
         raise SynthanomError(f"{path}: its digest must match its content, and does not: it was edited; {DAMAGED}")
-    manifest = _from_content(path, content)
+    manifest = manifest_from_json(path, content)
     _check_consistency(manifest, path)
     _check_sizes(manifest, path.parent)
     return manifest
@@ -222,8 +223,8 @@ def software_version() -> str:
 def replaced_file(path: Path | str) -> Iterator[IO[bytes]]:
     """Open a temporary file that takes the name `path` when the block ends well and vanishes when it does not.
 
-    The temporary name holds the process id, so a leftover process of an earlier run cannot disturb this one. File and
-    folder are synchronised to disk before and after the renaming.
+    The temporary name holds machine and process, so a leftover process of an earlier run cannot disturb this one. File
+    and folder are synchronised to disk before and after the renaming.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def replaced_file(path: Path | str) -> Iterator[IO[bytes]]:
         If the file cannot be written, for example because the disk is full.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -279,8 +280,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _from_content(path: Path, content: dict[str, Any]) -> Manifest:
-    """The manifest in the JSON object, each field of its own type."""
+def manifest_from_json(path: Path, content: dict[str, Any]) -> Manifest:
+    """The manifest in a JSON object (`Manifest.to_dict` without its digest), each field of its own type.
+
+    Raises
+    ------
+    SynthanomError
+        Naming the file that it was read from.
+    """
     expected: dict[str, type] = {
         "version": str, "configuration": dict, "preprocessing": dict, "seed": int, "shape": list, "channels": int,
         "variants": int, "tasks": list, "folds": dict, "donor_folds": dict, "counts": dict, "fingerprint": dict,

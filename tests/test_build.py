@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from building import build, listing, shards, smooth, write_nifti, write_pictures, write_volumes
 from PIL import Image
-from synthanom_builders import build as building_module
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import read_manifest
 from synthanom.replaying import check_replay
 from synthanom.shards import DataSet, check
 from synthanom.tasks import TASKS
+from synthanom.unfinished import finishing
 
 FEW = ("--variants", 2, "--workers", 2)
 QUICK = ("--variants", 1, "--workers", 2, "--tasks", "sink", "--folds", 1)
@@ -128,7 +128,7 @@ def test_goes_on_where_it_stopped_and_remakes_only_what_is_damaged(raw, built, t
         raise SynthanomError("stopped before the manifest")
 
     with monkeypatch.context() as patch:
-        patch.setattr(building_module, "write_manifest", fail)
+        patch.setattr(finishing, "write_manifest", fail)
         assert "stopped before" in build(raw, "--out", out, *FEW).error
     assert "unfinished" in check(out)[0]
     flipped, gone = out / "anomalies/sink/00000.h5", out / "anomalies/source/00000.h5"
@@ -151,7 +151,7 @@ def test_goes_on_where_it_stopped_and_remakes_only_what_is_damaged(raw, built, t
 def test_unfinished_build_refuses_another_command_and_another_machine(raw, tmp_path, monkeypatch):
     out = tmp_path / "data"
     with monkeypatch.context() as patch:
-        patch.setattr(building_module, "write_manifest", lambda *_: (_ for _ in ()).throw(SynthanomError("stop")))
+        patch.setattr(finishing, "write_manifest", lambda *_: (_ for _ in ()).throw(SynthanomError("stop")))
         build(raw, "--out", out, *QUICK)
     assert "seed was 0, now 4" in build(raw, "--out", out, *QUICK, "--seed", 4).error
     plan = json.loads((out / "plan.json").read_text())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from synthanom_builders.cases import Case, Image, InputFile
 from synthanom_builders.folder import NO_MASK, with_masks
-from synthanom_builders.lock import NAME, locked
 from synthanom_builders.plan import difference
 from synthanom_builders.pool import THREADS, workers
 from synthanom_builders.subjects import with_subjects
 
 from synthanom.errors import SynthanomError
+from synthanom.unfinished.lock import NAME, locked
 from synthanom.volumes.masks import split_masks
 
 
@@ -87,7 +87,7 @@ def test_pool_gives_every_result_and_the_first_error():
 
 def test_lock_is_held_by_one_process_and_free_after_its_death(tmp_path):
     other = (
-        "import sys, time; from pathlib import Path; from synthanom_builders.lock import locked\n"
+        "import sys, time; from pathlib import Path; from synthanom.unfinished.lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", other, str(tmp_path)], stdout=subprocess.PIPE, text=True)

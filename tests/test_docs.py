@@ -28,14 +28,15 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    """Ten healthy scans, two new ones and their masks, and a configuration that trains in seconds."""
+    """Ten healthy scans, ten of others, two new ones and their masks, and a configuration that trains in seconds."""
     mask = ellipsoid((SIDE,) * 3)
-    for folder, count, first in (("scans", 10, 0), ("new", 2, 50)):
+    for folder, count, first in (("scans", 10, 0), ("new", 2, 50), ("other", 10, 80)):
         (tmp_path / folder).mkdir()
         for number in range(count):
             values = (field((SIDE,) * 3, 1, first + number)[0] * 100 + 500) * mask
             image = nibabel.Nifti1Image(values.astype(np.float32), np.eye(4))
-            nibabel.save(image, tmp_path / folder / f"sub-{number:02d}.nii.gz")
+            name = "other" if folder == "other" else "sub"  # ids of two hospitals differ
+            nibabel.save(image, tmp_path / folder / f"{name}-{number:02d}.nii.gz")
     (tmp_path / "masks").mkdir()
     for number in range(2):
         truth = np.zeros((SIDE,) * 3, np.uint8)

@@ -4,23 +4,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from synthanom.manifest import Manifest
 from synthanom.run_log import RunLog
+from synthanom.unfinished.parts import Part
 from synthanom_builders.build import Outcome
 from synthanom_builders.estimate import Estimate
 from synthanom_builders.plan import Plan
 from synthanom_builders.truth import TruthOutcome
 
 
-def build_answer(outcome: Outcome, manifest: Manifest, out: Path, log: RunLog) -> dict[str, Any]:
-    """A data set that is finished."""
+def build_answer(outcome: Outcome, part: Part | None, out: Path, log: RunLog) -> dict[str, Any]:
+    """A data set that is finished, or a part of one that is not."""
+    manifest = outcome.manifest
     return {
         "data": str(out),
         "already": outcome.already,
+        "part": None if part is None else str(part),
         "plan": outcome.plan.digest,
-        "counts": dict(manifest.counts),
-        "tasks": {task.name: task.rows for task in manifest.tasks},
-        "bytes": sum(file.bytes for file in manifest.files),
+        "counts": None if manifest is None else dict(manifest.counts),
+        "tasks": None if manifest is None else {task.name: task.rows for task in manifest.tasks},
+        "bytes": None if manifest is None else sum(file.bytes for file in manifest.files),
         "skipped": [asdict(row) for row in outcome.skipped],
         "log": _path(log),
     }

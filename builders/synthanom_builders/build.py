@@ -1,45 +1,37 @@
-"""The stages of a build: discover, plan, healthy images, anomalies, the manifest last."""
+"""The stages of a build: discover, plan, healthy images, anomalies, the manifest last; whole, or a part of it."""
 
-import csv
-import io
-import os
-import re
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import NAME as MANIFEST
-from synthanom.manifest import (
-    Manifest,
-    TaskRecord,
-    describe_file,
-    read_manifest,
-    replaced_file,
-    software_version,
-    write_manifest,
-)
+from synthanom.manifest import Manifest, read_manifest
 from synthanom.progress import Progress
-from synthanom_builders import case_table
+from synthanom.temporaries import remove_leftovers
+from synthanom.unfinished.draft import write_draft
+from synthanom.unfinished.finishing import finish, tidy, written_in
+from synthanom.unfinished.lock import NAME as LOCK
+from synthanom.unfinished.lock import locked, waited_for
+from synthanom.unfinished.parts import Part, note_part
+from synthanom.unfinished.records import FOLDER, Skipped
+from synthanom.unfinished.tables import in_order
 from synthanom_builders import plan as plans
 from synthanom_builders.cases import check_folder
+from synthanom_builders.drafting import draft_of
 from synthanom_builders.folder import Listing
-from synthanom_builders.lock import NAME as LOCK
-from synthanom_builders.lock import locked
 from synthanom_builders.plan import Plan, write_plan
-from synthanom_builders.planning import check_folds, existing_plan, keeps, make_plan, requested
+from synthanom_builders.planning import TooFewSubjects, existing_plan, keeps, make_plan, requested
 from synthanom_builders.pool import Pool, workers
-from synthanom_builders.records import FOLDER, Skipped, UnitRecord, finished_unit
 from synthanom_builders.settings import BuildSettings
+from synthanom_builders.stages import anomaly_stage, healthy_stage, tell_skipped
 from synthanom_builders.survey import survey
-from synthanom_builders.units import Place, anomaly_unit, healthy_unit, stages, survey_unit
+from synthanom_builders.units import Place, survey_unit
 
-SKIPPED = "skipped.csv"
-TOLD = 5
 SURVEYED_TOGETHER = 16  # cases per job: reading a small picture takes less than handing out a job
-TEMPORARY = re.compile(r"\..+\.([0-9]+)\.tmp")
+PLAN_LOCK = ".plan.lock"
 
 Lister = Callable[[Path, Path, BuildSettings], Listing]  # (raw, out, settings): a data set's file has one
 
@@ -51,7 +43,7 @@ class Outcome:
     Attributes
     ----------
     manifest : Manifest or None
-        None for a dry run.
+        None for a dry run, and for a part.
     plan : Plan
     skipped : tuple of Skipped
         Rows left out, in order; empty for a data set that had been finished before.
@@ -65,67 +57,127 @@ class Outcome:
     already: bool
 
 
-def build(
-    raw: Path,
-    out: Path,
-    settings: BuildSettings,
-    lister: Lister,
-    *,
-    size: int,
-    progress: Progress,
-    dry_run: bool = False,
-) -> Outcome:
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What one command was asked to build, and where.
+
+    Attributes
+    ----------
+    raw, out : Path
+        Folder of the raw data, and of the data set; absolute.
+    settings : BuildSettings
+    lister : function of (raw, out, settings)
+        A data-set file's: lists the cases.
+    mixed : bool
+        Whether units may be made under another fingerprint than the plan's.
+    """
+
+    raw: Path
+    out: Path
+    settings: BuildSettings
+    lister: Lister
+    mixed: bool = False
+
+    def place(self, plan: Plan) -> Place:
+        """What a worker is told."""
+        donors = self.settings.donors and self.settings.donors.resolve()
+        return Place(raw=self.raw, out=self.out, plan=plan.digest, donors=donors, mixed=self.mixed)
+
+
+def build(asked: Build, *, size: int, progress: Progress, dry_run: bool = False, part: Part | None = None) -> Outcome:
     """Build a data set, or go on with one.
 
     Parameters
     ----------
-    raw, out : Path
-        Folder of the raw data, and of the data set.
-    settings : BuildSettings
-    lister : function of (raw, out, settings)
-        A data-set file's: lists the cases.
+    asked : Build
     size : int
         Number of worker processes; the bytes do not depend on it.
     progress : Progress
     dry_run : bool
         Plan only, write nothing.
+    part : Part, optional
+        Make the units of this part only; `synthanom merge` finishes the data set.
 
     Raises
     ------
     SynthanomError
         For inputs, settings or an output folder that do not allow it; what is finished is kept.
     """
-    raw, out = raw.resolve(), out.resolve()
-    check_folder(raw)
-    old = existing_plan(out)
-    listing = lister(raw, out, settings)
+    check_folder(asked.raw)
+    with workers(size) as pool:
+        if dry_run:
+            plan, fresh = _planned(pool, asked, progress)
+            there = not fresh and (asked.out / MANIFEST).exists()
+            return Outcome(manifest=read_manifest(asked.out) if there else None, plan=plan, skipped=(), already=there)
+        if part is not None and not (asked.out / MANIFEST).exists():
+            return _part(pool, asked, part, progress)
+        return _whole(pool, asked, progress)
+
+
+def _whole(pool: Pool, asked: Build, progress: Progress) -> Outcome:
+    plan, fresh = _planned(pool, asked, progress)
+    if (asked.out / MANIFEST).exists() and not fresh:
+        return _finished_before(asked.out, plan)
+    progress.record(_about(plan))
+    with locked(asked.out):
+        _settle(asked, plan, fresh=fresh)
+        with _stopped_at_once(pool, asked.out):
+            return _all_stages(pool, asked, plan, progress)
+
+
+def _part(pool: Pool, asked: Build, part: Part, progress: Progress) -> Outcome:
+    """The units of one part; others may be at work in the same folder."""
+    out = asked.out
+    alone = locked(out, f".{part.name}.lock", held_by=f"another part {part}")
+    with locked(out, shared=True), alone, _stopped_at_once(pool, out):
+        with waited_for(out, PLAN_LOCK, lambda: progress.note("another part is planning; waiting for it")):
+            plan, fresh = _planned(pool, asked, progress)
+            _settle(asked, plan, fresh=fresh)
+        note_part(out, part)
+        progress.record(_about(plan))
+        place = asked.place(plan)
+        healthy = healthy_stage(pool, place, plan, progress, part)
+        own = {*part.share([("healthy", record.number) for record in healthy])}
+        records = [
+            *(record for record in healthy if ("healthy", record.number) in own),
+            *anomaly_stage(pool, place, plan, progress, part),
+        ]
+    return Outcome(manifest=None, plan=plan, skipped=tuple(in_order(draft_of(plan), records)), already=False)
+
+
+@contextmanager
+def _stopped_at_once(pool: Pool, out: Path) -> Iterator[None]:
+    """End the workers first if the block ends by an exception, so that nothing appears once the lock is gone."""
+    try:
+        yield
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        remove_leftovers(written_in(out))
+
+
+def _planned(pool: Pool, asked: Build, progress: Progress) -> tuple[Plan, bool]:
+    """The plan in the folder if it is what the command asks for, else a new one; whether it is new."""
+    old = existing_plan(asked.out)
+    listing = asked.lister(asked.raw, asked.out, asked.settings)
     for note in listing.notes:
         progress.note(note)
-    request = requested(listing, settings)
-    if old is not None and keeps(out, old, request):
-        if (out / MANIFEST).exists():
-            _tidy(out)
-            return Outcome(manifest=read_manifest(out), plan=old, skipped=(), already=True)
-        plan = old
-        progress.note("going on with the build that is there")
-    else:
-        old = None
-    with workers(size) as pool:
-        if old is None:
-            plan = _new_plan(pool, raw, listing, settings, progress)
-        if dry_run:
-            return Outcome(manifest=None, plan=plan, skipped=(), already=False)
-        progress.record(_about(plan))
-        with locked(out):
-            _settle(out, plan, fresh=old is None)
-            place = Place(raw=raw, out=out, plan=plan.digest, donors=settings.donors and settings.donors.resolve())
-            try:
-                return _all_stages(pool, place, plan, progress)
-            except BaseException:
-                pool.stop()  # first, so that nothing appears in the folder after the lock is gone
-                raise
-            finally:
-                _remove_temporaries(out)
+    request = requested(listing, asked.settings)
+    if old is not None and keeps(asked.out, old, request, mixed=asked.mixed):
+        if not (asked.out / MANIFEST).exists():
+            progress.note("going on with the build that is there")
+        return old, False
+    return _new_plan(pool, asked.raw, listing, asked.settings, progress), True
+
+
+def _finished_before(out: Path, plan: Plan) -> Outcome:
+    """The data set that is there, without what a build left that was killed after `dataset.json` was written."""
+    if (out / FOLDER).exists() or (out / LOCK).exists():
+        # it cannot be written, or is just being tidied: the data set is whole either way
+        with suppress(SynthanomError), locked(out):
+            tidy(out)
+    return Outcome(manifest=read_manifest(out), plan=plan, skipped=(), already=True)
 
 
 def _about(plan: Plan) -> str:
@@ -147,66 +199,34 @@ def _new_plan(pool: Pool, raw: Path, listing: Listing, settings: BuildSettings, 
     try:
         return make_plan(listing, settings, decided)
     except SynthanomError:
-        _tell_skipped(progress, [(case.path, problem) for case, problem in zip(cases, decided.problems, strict=True)])
+        tell_skipped(progress, [(case.path, problem) for case, problem in zip(cases, decided.problems, strict=True)])
         raise
 
 
-def _settle(out: Path, plan: Plan, *, fresh: bool) -> None:
-    """Write the plan of a fresh build, with the folder's lock held; another build may have been faster."""
-    _remove_temporaries(out)
+def _settle(asked: Build, plan: Plan, *, fresh: bool) -> None:
+    """Write a fresh plan, and what finishing needs to know of it; another build may have been faster."""
+    out = asked.out
+    remove_leftovers(written_in(out))
     now = existing_plan(out)
     finished = (out / MANIFEST).exists()
-    if now is not None and now.digest == plan.digest and not finished:
-        return
-    if finished or not fresh or (now is not None and keeps(out, now, plan.request)):
-        raise SynthanomError(f"{out}: another build wrote there meanwhile; run the same command again")
-    write_plan(out, plan)
+    if now is None or now.digest != plan.digest or finished:
+        kept = now is not None and keeps(out, now, plan.request, mixed=asked.mixed)
+        if finished or not fresh or kept:
+            raise SynthanomError(f"{out}: another build wrote there meanwhile; run the same command again")
+        write_plan(out, plan)
+    write_draft(out, draft_of(plan))
 
 
-def _all_stages(pool: Pool, place: Place, plan: Plan, progress: Progress) -> Outcome:
-    healthy = _run(pool, place, plan, ["healthy"], progress)
-    subjects = [plan.cases[case].subject for record in healthy for case in record.cases]
+def _all_stages(pool: Pool, asked: Build, plan: Plan, progress: Progress) -> Outcome:
+    place = asked.place(plan)
     try:
-        check_folds(plan.resolved["folds"], subjects, int(plan.options["folds"]))
-    except SynthanomError:
-        _tell_skipped(progress, [(row.path, row.reason) for record in healthy for row in record.skipped])
-        _abandon(place.out)
+        healthy = healthy_stage(pool, place, plan, progress)
+    except TooFewSubjects:
+        _abandon(asked.out)
         raise
-    anomalies = _run(pool, place, plan, list(plan.tasks), progress)
-    records = [*healthy, *anomalies]
-    skipped = _in_order(plan, records)
-    _write_skipped(place.out, skipped)
-    shown = case_table.write_case_table(place.out, plan, [case for record in healthy for case in record.cases])
-    manifest = _manifest(place.out, plan, records, [plans.NAME, SKIPPED, *([case_table.NAME] if shown else [])])
-    _remove_strays(place.out, manifest)
-    write_manifest(place.out, manifest)
-    shutil.rmtree(place.out / FOLDER)
-    _remove_temporaries(place.out, every=True)
-    return Outcome(manifest=manifest, plan=plan, skipped=tuple(skipped), already=False)
-
-
-def _run(pool: Pool, place: Place, plan: Plan, names: Sequence[str], progress: Progress) -> list[UnitRecord]:
-    """Run what is not yet finished of some stages; their records in order."""
-    # all tasks of the same images after one another: the images are still in memory
-    most = max((plan.units(name) for name in names), default=0)
-    units = [(name, number) for number in range(most) for name in names if number < plan.units(name)]
-    records = {unit: finished_unit(place.out, place.plan, *unit) for unit in units}
-    todo = [unit for unit in units if records[unit] is None]
-    if names == ["healthy"]:
-        title, results = "healthy images", pool.run(healthy_unit, [(place, number) for _, number in todo])
-    else:
-        title, results = "anomalies", pool.run(anomaly_unit, [(place, *unit) for unit in todo])
-    kept = len(units) - len(todo)
-    title += f" ({kept} of {len(units)} units were there)" if kept else ""
-    for number, record in progress.track(title, results, len(todo), unit="units"):
-        records[todo[number]] = record
-        for row in record.skipped:
-            progress.record(f"skipped {row.path} ({row.stage}{_numbered(row)}): {row.reason}")
-    return [record for record in records.values() if record is not None]
-
-
-def _numbered(row: Skipped) -> str:
-    return "" if row.variant is None else f", variant {row.variant}"
+    records = [*healthy, *anomaly_stage(pool, place, plan, progress)]
+    manifest, skipped = finish(asked.out, draft_of(plan), records, mixed=asked.mixed)
+    return Outcome(manifest=manifest, plan=plan, skipped=skipped, already=False)
 
 
 def _abandon(out: Path) -> None:
@@ -214,95 +234,3 @@ def _abandon(out: Path) -> None:
     (out / plans.NAME).unlink()
     for name in ("healthy", FOLDER):
         shutil.rmtree(out / name, ignore_errors=True)  # there may have been nothing to write
-
-
-def _tell_skipped(progress: Progress, rows: Sequence[tuple[str, str]]) -> None:
-    """Name the first few images that cannot be used, where a refusal follows from their number."""
-    for number, (path, reason) in enumerate(row for row in rows if row[1]):
-        (progress.note if number < TOLD else progress.record)(f"cannot be used: {path}: {reason}")
-
-
-def _in_order(plan: Plan, records: Sequence[UnitRecord]) -> list[Skipped]:
-    """Rows left out, by stage, case and variant."""
-    place = {case.id: number for number, case in enumerate(plan.cases)}
-    order = {name: number for number, name in enumerate(("read", "prepare", *stages(plan)))}
-    rows = [row for record in records for row in record.skipped]
-    return sorted(rows, key=lambda row: (order[row.stage], place[row.id], row.variant or 0))
-
-
-def _write_skipped(out: Path, skipped: Sequence[Skipped]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["id", "path", "stage", "variant", "reason"])
-    for row in skipped:
-        table.writerow([row.id, row.path, row.stage, "" if row.variant is None else row.variant, row.reason])
-    with replaced_file(out / SKIPPED) as file:
-        file.write(text.getvalue().encode("utf-8"))
-
-
-def _manifest(out: Path, plan: Plan, records: Sequence[UnitRecord], beside: Sequence[str]) -> Manifest:
-    shards = [record.file for record in records if record.file is not None]
-    rows = {
-        name: sum(file.rows for file in shards if file.path.startswith(f"anomalies/{name}/")) for name in plan.tasks
-    }
-    healthy = sum(file.rows for file in shards) - sum(rows.values())
-    tables = [describe_file(out, name) for name in beside]
-    resolved = plan.resolved
-    names = ("kind", "contrasts", "donors")
-    return Manifest(
-        version=software_version(),
-        configuration={**plan.options, **{name: resolved[name] for name in names}},
-        preprocessing=resolved["preprocessing"],
-        seed=int(plan.options["seed"]),
-        shape=plan.shape,
-        channels=plan.channels,
-        variants=plan.variants,
-        tasks=tuple(TaskRecord(name=name, settings=plan.tasks[name], rows=rows[name]) for name in plan.tasks),
-        folds=resolved["folds"],
-        donor_folds=resolved["donors"].get("folds", {}),
-        counts={"healthy": healthy, "anomalies": sum(rows.values())},
-        fingerprint=plan.environment,
-        files=tuple(sorted([*shards, *tables], key=lambda file: file.path)),
-    )
-
-
-def _remove_strays(out: Path, manifest: Manifest) -> None:
-    """Remove shards that no unit of this plan recorded: a worker that outlived an earlier build may have left one."""
-    listed = {file.path for file in manifest.files}
-    for path in [*out.glob("healthy/*.h5"), *out.glob("anomalies/*/*.h5")]:
-        if path.relative_to(out).as_posix() not in listed:
-            path.unlink(missing_ok=True)
-
-
-def _tidy(out: Path) -> None:
-    """Remove what a build left that was killed after `dataset.json` was there."""
-    if (out / FOLDER).exists() or (out / LOCK).exists():
-        # it cannot be written, or is just being tidied: the data set is whole either way
-        with suppress(SynthanomError), locked(out):
-            shutil.rmtree(out / FOLDER, ignore_errors=True)
-            _remove_temporaries(out, every=True)
-
-
-def _remove_temporaries(out: Path, *, every: bool = False) -> None:
-    """Remove what processes that are gone had not finished writing.
-
-    A killed worker that nobody has waited for yet still counts as a process; `every` removes its file too, once
-    nothing that it could write is wanted any more.
-    """
-    for folder in (out, out / FOLDER, out / "healthy", *out.glob("anomalies/*")):
-        for path in folder.glob(".*.tmp"):
-            match = TEMPORARY.fullmatch(path.name)
-            if match is not None and (every or not _alive(int(match[1]))):
-                path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    if process == os.getpid():
-        return False  # this one is not writing anything just now
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # another user's
-    return True

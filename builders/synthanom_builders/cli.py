@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,8 @@ from synthanom.errors import SynthanomError
 from synthanom_builders.named import NAMES
 
 if TYPE_CHECKING:
-    from synthanom.manifest import Manifest
     from synthanom.progress import Progress
+    from synthanom.unfinished.parts import Part
     from synthanom_builders.build import Lister, Outcome
     from synthanom_builders.known import KnownLister
     from synthanom_builders.plan import Plan
@@ -33,6 +34,14 @@ CodecName = Annotated[str, typer.Option("--codec", help="gzip, or faster: lzf; z
 Test = Annotated[bool, typer.Option("--test", help="List the scans to test on, with their truth, instead of building.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
+PartName = Annotated[str | None, typer.Option("--part", help="K/N: one of N jobs; then synthanom merge OUT.")]
+Mixed = Annotated[
+    bool,
+    typer.Option(
+        "--mixed-fingerprints",
+        help="Let workers or parts with other libraries or processors take part; values then agree within 1e-4.",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 app = typer.Typer(
@@ -90,6 +99,8 @@ def folder(
     grey: Annotated[bool, typer.Option("--grey", help="Turn colour into grey (0.299 R + 0.587 G + 0.114 B).")] = False,
     folds: Folds = None,
     codec: CodecName = "gzip",
+    part: PartName = None,
+    mixed: Mixed = False,
     test: Test = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -131,7 +142,8 @@ def folder(
     )
     if test:
         return _list_truth(raw, out, settings, list_known, workers=workers, dry_run=dry_run, as_json=as_json)
-    return _build(raw, out, settings, list_cases, workers=workers, dry_run=dry_run, as_json=as_json)
+    how = Manner(workers=workers, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
+    return _build(raw, out, settings, list_cases, how)
 
 
 def _add_named(name: str, words: str) -> None:
@@ -158,6 +170,8 @@ def _add_named(name: str, words: str) -> None:
         ] = None,
         split: Annotated[str | None, typer.Option(help="Name of the split in --split-file: ddad (vindr-cxr).")] = None,
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
+        part: PartName = None,
+        mixed: Mixed = False,
         test: Test = False,
         dry_run: DryRun = False,
         as_json: Json = False,
@@ -204,40 +218,46 @@ def _add_named(name: str, words: str) -> None:
             )
         if data_set.list_cases is None:
             raise SynthanomError(f"{name}: holds no healthy scans to train on; list those to test on with --test")
-        return _build(raw, out, settings, data_set.list_cases, workers=workers, dry_run=dry_run, as_json=as_json)
+        how = Manner(workers=workers, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
+        return _build(raw, out, settings, data_set.list_cases, how)
 
 
 for _name, _words in NAMES.items():
     _add_named(_name, _words)
 
 
-def _build(
-    raw: Path,
-    out: Path,
-    settings: "BuildSettings",
-    lister: "Lister",
-    *,
-    workers: int | None,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """How a command builds, apart from what."""
+
+    workers: int | None
+    part: str | None
+    mixed: bool
+    dry_run: bool
+    as_json: bool
+
+
+def _build(raw: Path, out: Path, settings: "BuildSettings", lister: "Lister", how: Manner) -> int:
     """Build, say what came of it, and return the exit status."""
     from synthanom.long_runs import long_run
     from synthanom.run_log import log_beside
+    from synthanom.unfinished.parts import parsed_part
     from synthanom_builders.answers import build_answer
-    from synthanom_builders.build import build
+    from synthanom_builders.build import Build, build
 
-    size = _cores() if workers is None else workers
-    with long_run(None if dry_run else log_beside(out), announce=True) as run:
-        outcome = build(raw, out, settings, lister, size=size, progress=run.progress, dry_run=dry_run)
-        if outcome.manifest is None:
-            _tell_plan(raw, size, outcome.plan, run.progress, as_json=as_json)
+    size = _cores() if how.workers is None else how.workers
+    part = parsed_part(how.part)
+    with long_run(None if how.dry_run else log_beside(out), announce=True) as run:
+        asked = Build(raw=raw.resolve(), out=out.resolve(), settings=settings, lister=lister, mixed=how.mixed)
+        outcome = build(asked, size=size, progress=run.progress, dry_run=how.dry_run, part=part)
+        if how.dry_run and outcome.manifest is None:
+            _tell_plan(raw, size, outcome.plan, run.progress, as_json=how.as_json)
             return exits.DONE
         status = exits.SKIPPED if outcome.skipped else exits.DONE
-        words = _told(outcome, outcome.manifest, out, settings)
+        words = _told(outcome, part, out, settings)
         run.end(status, words, wrote=not outcome.already)
-        if as_json:
-            exits.report(build_answer(outcome, outcome.manifest, out, run.log), status)
+        if how.as_json:
+            exits.report(build_answer(outcome, part, out, run.log), status)
         else:
             typer.echo(words)
     return status
@@ -289,13 +309,17 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _told(outcome: "Outcome", manifest: "Manifest", out: Path, settings: "BuildSettings") -> str:
+def _told(outcome: "Outcome", part: "Part | None", out: Path, settings: "BuildSettings") -> str:
     """Say on stderr what was skipped; the outcome in one line."""
+    for row in outcome.skipped[:SHOWN]:
+        typer.echo(f"skipped {row.path} ({row.stage}): {row.reason}", err=True)
+    if outcome.manifest is None:
+        more = f"; {len(outcome.skipped)} rows skipped" if outcome.skipped else ""
+        return f"{out}: part {part} done{more}; when all are: synthanom merge {out}"
+    manifest = outcome.manifest
     counts = f"{manifest.counts['healthy']} healthy images, {manifest.counts['anomalies']} anomalies"
     if outcome.already:
         return f"{out}: finished already ({counts}); nothing was written"
-    for row in outcome.skipped[:SHOWN]:
-        typer.echo(f"skipped {row.path} ({row.stage}): {row.reason}", err=True)
     if len(outcome.skipped) > SHOWN:
         typer.echo(f"skipped {len(outcome.skipped)} in all, see {out / 'skipped.csv'}", err=True)
     size = sum(file.bytes for file in manifest.files)

@@ -14,9 +14,9 @@ from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards import AnomalyRow, write_anomalies, write_healthy
 from synthanom.textures import SET_NAME
+from synthanom.unfinished.records import shard_name
 from synthanom.volumes.reading import reading_of
 from synthanom_builders.plan import Plan
-from synthanom_builders.records import shard_name
 from synthanom_builders.survey import reader_of
 from synthanom_builders.units import make_row, prepare_case
 

@@ -12,16 +12,20 @@ from synthanom.folds import deal
 from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import read_manifest
 from synthanom.shards import DataSet, fingerprint, unit_rows
+from synthanom.unfinished.records import FOLDER
 from synthanom.volumes.reading import AS_STORED
 from synthanom_builders import plan as plans
 from synthanom_builders.folder import RULES, Listing
 from synthanom_builders.plan import WAY_OUT, Plan, difference, read_plan
-from synthanom_builders.records import FOLDER
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Survey
 
 PER_FOLD = 2  # subjects: intra_blend needs another one of the same fold
 DEVIATION = {"z-score": 1.0, "minus-one-one": 0.5}  # of procedural textures: what normalised images have
+
+
+class TooFewSubjects(SynthanomError):
+    """A fold has fewer than two subjects with a usable image."""
 
 
 def make_plan(listing: Listing, settings: BuildSettings, found: Survey) -> Plan:
@@ -97,8 +101,18 @@ def existing_plan(out: Path) -> Plan | None:
     return None
 
 
-def keeps(out: Path, old: Plan, request: Mapping[str, Any]) -> bool:
+def keeps(out: Path, old: Plan, request: Mapping[str, Any], *, mixed: bool = False) -> bool:
     """Whether the plan in the folder is the one that this command asks for; False if it may be replaced.
+
+    Parameters
+    ----------
+    out : Path
+    old : Plan
+        In the folder.
+    request : mapping
+        What the command asks for (`requested`).
+    mixed : bool
+        Whether units may be made under different fingerprints.
 
     Raises
     ------
@@ -111,12 +125,14 @@ def keeps(out: Path, old: Plan, request: Mapping[str, Any]) -> bool:
     if differs or (out / MANIFEST).exists():
         return not differs
     here = fingerprint(old.codec)
+    if mixed and _begun(out):
+        return True
     changed = [name for name in sorted({*here, *old.environment}) if here.get(name) != old.environment.get(name)]
     if changed and _begun(out):
         name = changed[0]
         raise SynthanomError(
             f"{out}: was begun with {name} {old.environment.get(name)}, here it is {here.get(name)}: bytes may differ; "
-            "go on where it was begun, or build into another --out"
+            "go on where it was begun, build into another --out, or allow it with --mixed-fingerprints"
         )
     return not changed
 
@@ -144,13 +160,13 @@ def check_folds(folds: Mapping[str, int], usable: Sequence[str], count: int) -> 
 
     Raises
     ------
-    SynthanomError
+    TooFewSubjects
         Naming the fold.
     """
     sizes = Counter(folds[subject] for subject in set(usable))
     for fold in range(count):
         if sizes[fold] < PER_FOLD:
-            raise SynthanomError(
+            raise TooFewSubjects(
                 f"fold {fold} of {count} must have at least {PER_FOLD} subjects with a usable image, got {sizes[fold]} "
                 f"({len(set(usable))} usable subjects in all); add or repair scans, or ask for fewer --folds or --tasks"
             )

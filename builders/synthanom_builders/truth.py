@@ -14,11 +14,11 @@ from synthanom.manifest import replaced_file
 from synthanom.pictures.png import grey_png
 from synthanom.progress import Progress
 from synthanom.truth_set import NAME, TABLE, TruthCase, TruthSet, holds_truth, write_truth_set
+from synthanom.unfinished.lock import locked
 from synthanom.volumes import Source, write_picture, write_volume
 from synthanom.volumes.write import write_bytes
 from synthanom_builders.cases import check_folder, relative
 from synthanom_builders.known import KnownCase, KnownLister, KnownListing
-from synthanom_builders.lock import locked
 from synthanom_builders.pool import Pool, workers
 from synthanom_builders.settings import BuildSettings
 

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,18 +20,20 @@ from synthanom.streams import stream
 from synthanom.synthesis import synthesise
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
-from synthanom.volumes.reading import Reading, reading_of
-from synthanom_builders.cases import Case, relative
-from synthanom_builders.inputs import Unreadable, check_unchanged
-from synthanom_builders.plan import Plan, read_plan
-from synthanom_builders.records import (
+from synthanom.unfinished.records import (
     Skipped,
     UnitRecord,
+    finished_unit,
     healthy_records,
     rows_of_cases,
     shard_name,
     write_record,
 )
+from synthanom.volumes.reading import Reading, reading_of
+from synthanom_builders.cases import Case, relative
+from synthanom_builders.environment import environment_of
+from synthanom_builders.inputs import Unreadable, check_unchanged
+from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
 
@@ -53,12 +55,15 @@ class Place:
         The plan's digest.
     donors : Path or None
         Folder of the external donors' data set.
+    mixed : bool
+        Whether units may be made under another fingerprint than the plan's.
     """
 
     raw: Path
     out: Path
     plan: str
     donors: Path | None
+    mixed: bool = False
 
 
 def survey_unit(raw: Path, cases: tuple[Case, ...], settings: BuildSettings) -> list[Finding]:
@@ -75,6 +80,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
         If the shard cannot be written, or files are not the planned ones; what else is wrong with a case is recorded.
     """
     plan = _plan(place.out, place.plan)
+    environment_of(plan, place.mixed)
     pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
     reading = reading_of(plan.resolved["preprocessing"])
     first = number * plan.unit_rows
@@ -100,6 +106,11 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     path = place.out / shard_name("healthy", number)
     file = write_healthy(path, rows, offsets, codec=plan.codec) if rows else None
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
+
+
+def missing_healthy_unit(place: Place, number: int) -> UnitRecord:
+    """As `healthy_unit`, unless somebody else has made it by now."""
+    return finished_unit(place.out, place.plan, "healthy", number) or healthy_unit(place, number)
 
 
 def prepare_case(
@@ -139,6 +150,7 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
         If the shard cannot be written or donors are missing; pictures that cannot be made are recorded instead.
     """
     plan = _plan(place.out, place.plan)
+    environment_of(plan, place.mixed)
     opened = _opened(place)
     shortlist = _shortlist(plan, number)
     made, skipped = [], []
@@ -274,7 +286,15 @@ def _recorded(
     place: Place, stage: str, number: int, file: Any, outcome: tuple[tuple[int, ...], tuple[Skipped, ...]]
 ) -> UnitRecord:
     cases, skipped = outcome
-    record = UnitRecord(plan=place.plan, stage=stage, number=number, file=file, cases=cases, skipped=skipped)
+    record = UnitRecord(
+        plan=place.plan,
+        stage=stage,
+        number=number,
+        file=file,
+        cases=cases,
+        skipped=skipped,
+        environment=environment_of(_plan(place.out, place.plan), place.mixed),
+    )
     write_record(place.out, record)
     return record
 
@@ -292,9 +312,3 @@ def _plan(out: Path, digest: str) -> Plan:
 def _external(folder: Path | None) -> DataSet | None:
     """The donors' data set, opened once per process."""
     return None if folder is None else DataSet.open(folder)
-
-
-def stages(plan: Plan) -> Iterator[str]:
-    """The healthy images, then every task."""
-    yield "healthy"
-    yield from plan.tasks

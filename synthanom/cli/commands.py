@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from synthanom import exits
+from synthanom.cli.merging import merge
 from synthanom.errors import SynthanomError
 
 if TYPE_CHECKING:
@@ -271,6 +272,9 @@ def _print_evaluation(found: "Evaluation") -> None:
     console = Console()
     # a pipe has no width of its own: nothing is cut off there
     Console(width=console.width if console.is_terminal else 140).print(table, markup=False)
+
+
+app.command()(merge)
 
 
 def main() -> None:

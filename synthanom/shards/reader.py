@@ -18,7 +18,7 @@ from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED, FileRecord, Manifest, read_manifest
 from synthanom.sample import Sample
-from synthanom.shards.boxes import paste
+from synthanom.shards.boxes import AnomalyRow, paste
 from synthanom.shards.handle import ShardFile
 from synthanom.shards.layout import ANOMALIES, HEALTHY, ShardKind
 from synthanom.shards.opened import AnomalyShard, HealthyShard, ordered
@@ -223,6 +223,17 @@ class DataSet:
         shard, inside = self._shards().anomaly_place(task, row)
         return shard.marks(inside)
 
+    def anomaly_row(self, task: str, row: int) -> AnomalyRow:
+        """An anomaly row as it is stored; no image is read.
+
+        Raises
+        ------
+        SynthanomError
+            If there is no such row or it is damaged.
+        """
+        shard, inside = self._shards().anomaly_place(task, row)
+        return shard.row(inside)
+
     def anomaly(self, task: str, row: int) -> AnomalyPicture:
         """The picture of an anomaly row: the healthy image with the stored boxes pasted in.
 
@@ -231,8 +242,7 @@ class DataSet:
         SynthanomError
             If there is no such row, or it or its healthy image is damaged.
         """
-        shard, inside = self._shards().anomaly_place(task, row)
-        stored = shard.row(inside)
+        stored = self.anomaly_row(task, row)
         healthy, place = self._shards().healthy_place(stored.healthy_index)
         image, label, region = paste(healthy.image(place), stored.boxes)
         return AnomalyPicture(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 FAULT = json.loads(os.environ.get("FAULT", "{}"))
 FOLDERS = tuple(f"{FAULT[name]}/" for name in ("out", "raw") if name in FAULT)
-TEMPORARY = re.compile(r"\.(.+)\.[0-9]+\.tmp")
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}-[0-9]+\.tmp")
 YEAR = 365 * 86400.0
 PAUSE_SECONDS = 60.0
 FILLING = ("create", "write", "mkdir", "fsync")  # what fails on a full disk; renaming needs no space

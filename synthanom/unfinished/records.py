@@ -49,6 +49,8 @@ class UnitRecord:
     cases : tuple of int
         Numbers of the cases that the healthy rows show, in order; empty for tasks.
     skipped : tuple of Skipped
+    environment : mapping of str to str, or None
+        The fingerprint under which it was made, where that is not the plan's.
     """
 
     plan: str
@@ -57,6 +59,7 @@ class UnitRecord:
     file: FileRecord | None
     cases: tuple[int, ...]
     skipped: tuple[Skipped, ...]
+    environment: Mapping[str, str] | None = None
 
 
 def shard_name(stage: str, number: int) -> str:
@@ -136,4 +139,5 @@ def _from_json(content: Mapping[str, Any]) -> UnitRecord:
         file=None if file is None else FileRecord(**file),
         cases=tuple(content["cases"]),
         skipped=tuple(Skipped(**row) for row in content["skipped"]),
+        environment=content["environment"],
     )
