@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from synthanom.errors import SynthanomError
@@ -34,6 +35,7 @@ class Pool:
         self._executor = executor
         self._size = size
         self._others = set(multiprocessing.active_children())  # not ours
+        self._started: set[BaseProcess] = set()
 
     def stop(self) -> None:
         """End the workers at once, whatever they are doing; what they had not finished has no final name."""
@@ -48,7 +50,7 @@ class Pool:
         Raises
         ------
         SynthanomError
-            If a worker process dies.
+            If a worker process dies, or none can be started.
         Exception
             The first that a job raises; jobs not yet begun are dropped.
         """
@@ -57,19 +59,43 @@ class Pool:
         try:
             for _ in range(len(jobs) + 1):  # each round but the last finishes at least one job
                 for number, job in waiting:
-                    running[self._executor.submit(function, *job)] = number
+                    running[self._submit(function, job)] = number
                     if len(running) >= QUEUED * self._size:
                         break
                 if not running:
                     return
+                if len(self._started) < self._size:
+                    self._started |= set(multiprocessing.active_children()) - self._others
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
+            self._executor.shutdown()  # so that it is known how each ended
             raise SynthanomError(
-                "a worker process ended without a word, most often killed for lack of memory; run the same command "
-                f"again with fewer --workers than {self._size} (what is finished is kept)"
+                f"a worker process {how_it_ended([one.exitcode for one in self._started])}; run the same command again "
+                f"with fewer --workers than {self._size} (what is finished is kept)"
             ) from error
+
+    def _submit(self, function: Callable[..., T], job: tuple[Any, ...]) -> Future[T]:
+        try:
+            return self._executor.submit(function, *job)
+        except (EOFError, ConnectionError) as error:  # from the process that workers fork from
+            raise SynthanomError(
+                "worker processes cannot be started: the process that they fork from has ended, most often for lack of "
+                f"memory; run the same command again with more of it or fewer --workers than {self._size} (what is "
+                "finished is kept)"
+            ) from error
+
+
+def how_it_ended(codes: Iterable[int | None]) -> str:
+    """What became of the worker that broke the pool, from the exit codes of all; the others were ended for it."""
+    own = [code for code in codes if code not in (None, 0, -signal.SIGTERM)]
+    if -signal.SIGKILL in own:
+        return "was killed (signal 9), most often for lack of memory"
+    if own and own[0] < 0:
+        return f"was ended by signal {-own[0]} ({signal.Signals(-own[0]).name}), for lack of memory or by a defect"
+    status = f" with status {own[0]}" if own else ""
+    return f"ended{status} without a word, most often for lack of memory"
 
 
 @contextmanager
