@@ -16,6 +16,7 @@ from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, overlapping
 from synthanom.shards.codecs import DEFAULT, filter_arguments
 from synthanom.shards.layout import ANOMALIES, HEALTHY, TEXT, Column, ShardKind, chunks_of, columns
 
+COMPRESSION = 1 << 1  # its bit in a chunk's mask of skipped filters: between shuffle and fletcher32
 MAX_TEXT = 4096  # bytes of an id or a subject
 Values = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
@@ -239,3 +240,20 @@ def _write_column(file: h5py.File, name: str, column: Column, values: Values, co
     else:  # row by row: a stacked copy of the images would double the memory
         for row, value in enumerate(values):
             dataset[row] = value
+    check_filters(dataset, may_skip=compression.get("compression") == "lzf")
+
+
+def check_filters(dataset: h5py.Dataset, *, may_skip: bool) -> None:
+    """Refuse chunks that HDF5 stored without one of their filters, as it does without a word when memory is short.
+
+    The values would be right, but the file is larger and not the one that other machines make. lzf skips what it cannot
+    shorten (`may_skip`).
+
+    Raises
+    ------
+    MemoryError
+    """
+    for place in dataset.iter_chunks():
+        info = dataset.id.get_chunk_info_by_coord(tuple(part.start for part in place))
+        if info.filter_mask & ~(COMPRESSION if may_skip else 0):
+            raise MemoryError(f"HDF5 could not compress {dataset.name.strip('/')}")
