@@ -31,8 +31,8 @@ class Terminated(KeyboardInterrupt):
 def run(app: Callable[..., Any], *, resume_hint: str = AGAIN, hints: Mapping[str, str] | None = None) -> None:
     """Run a typer `app` and exit with the status its outcome calls for; `--debug` anywhere shows tracebacks.
 
-    A `SynthanomError` or a file-system error prints one line and exits 2, Ctrl-C exits 130 and SIGTERM 143 and both
-    say how to go on, anything else is a bug of ours: one line, exit 1. With `--json` anywhere the line is also printed
+    A `SynthanomError`, a file-system error or lack of memory prints one line and exits 2, Ctrl-C exits 130 and SIGTERM
+    143 and both say how to go on, anything else is a bug of ours: one line, exit 1. With `--json` anywhere the line is also printed
     as a JSON object.
 
     Parameters
@@ -64,7 +64,7 @@ def status_of(error: BaseException) -> int:
         return TERMINATED
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    return REFUSED if isinstance(error, SynthanomError | OSError) else BUG
+    return REFUSED if isinstance(error, SynthanomError | OSError | MemoryError) else BUG
 
 
 def _status(app: Callable[..., Any], arguments: list[str], debug: bool, hint: str) -> int:
@@ -95,6 +95,8 @@ def _status(app: Callable[..., Any], arguments: list[str], debug: bool, hint: st
             traceback.print_exc()
         status = status_of(error)
         line = _one_line(error) if status == REFUSED else _bug_line(error, debug)
+        if isinstance(error, MemoryError):
+            line = f"not enough memory ({_one_line(error)}); free some, or run it where there is more"
         return _refused(line, status, as_json)
     if code == INTERRUPTED:  # typer turns Ctrl-C into this status by itself
         code = TERMINATED if received else INTERRUPTED

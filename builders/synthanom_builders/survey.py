@@ -17,6 +17,7 @@ from synthanom.volumes.volume import Kind, Volume
 from synthanom_builders.cases import Case, read_case, relative
 from synthanom_builders.folder import preprocessing
 from synthanom_builders.inputs import digest_of
+from synthanom_builders.memory import not_for_memory
 from synthanom_builders.named import named
 from synthanom_builders.settings import BuildSettings
 
@@ -67,7 +68,13 @@ class Survey:
 
 
 def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
-    """Read a case and say what it is; nothing of it is kept."""
+    """Read a case and say what it is; nothing of it is kept.
+
+    Raises
+    ------
+    MemoryError
+        If it does not fit; whatever else is wrong is said in the finding.
+    """
     try:
         volume, mask = reader_of(settings.dataset)(raw, case, settings.reading)
         if min(volume.image.shape[1:]) >= MIN_SIDE:
@@ -84,6 +91,7 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
             deviation = float(prepared.image[:, prepared.foreground].std(dtype=float))
         digest = digest_of(raw, case)
     except (SynthanomError, OSError) as error:
+        not_for_memory(error)
         return Finding(path=case.path, problem=relative(error, raw))
     return Finding(
         path=case.path,

@@ -33,6 +33,7 @@ from synthanom.volumes.reading import Reading, reading_of
 from synthanom_builders.cases import Case, relative
 from synthanom_builders.environment import environment_of
 from synthanom_builders.inputs import Unreadable, check_unchanged
+from synthanom_builders.memory import memory_for, not_for_memory
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
@@ -68,7 +69,11 @@ class Place:
 
 def survey_unit(raw: Path, cases: tuple[Case, ...], settings: BuildSettings) -> list[Finding]:
     """Look at some cases."""
-    return [look_at(raw, case, settings) for case in cases]
+    findings = []
+    for case in cases:
+        with memory_for(f"looking at {case.path}"):
+            findings.append(look_at(raw, case, settings))
+    return findings
 
 
 def healthy_unit(place: Place, number: int) -> UnitRecord:
@@ -81,36 +86,46 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
     """
     plan = _plan(place.out, place.plan)
     environment_of(plan, place.mixed)
-    pipeline = Pipeline.from_dict(plan.resolved["preprocessing"])
-    reading = reading_of(plan.resolved["preprocessing"])
     first = number * plan.unit_rows
     rows, offsets, cases, skipped = [], [], [], []
     for index in range(first, min(first + plan.unit_rows, len(plan.cases))):
-        case, problem = plan.cases[index], plan.problems[index]
-        if problem:
-            skipped.append(Skipped(id=case.id, path=case.path, stage="read", variant=None, reason=problem))
+        with memory_for(f"preparing {plan.cases[index].path}"):
+            made = _planned_case(place.raw, plan, index)
+        if isinstance(made, Skipped):
+            skipped.append(made)
             continue
-        try:
-            sample, offset = prepare_case(place.raw, case, pipeline, reading, plan.options.get("dataset"))
-        except (SynthanomError, OSError) as error:
-            check_unchanged(place.raw, case, plan.digests[index])
-            if isinstance(error, Unreadable):
-                raise
-            reason = relative(error, place.raw)
-            skipped.append(Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=reason))
-            continue
-        check_unchanged(place.raw, case, plan.digests[index])
-        rows.append(sample)
-        offsets.append(offset)
+        rows.append(made[0])
+        offsets.append(made[1])
         cases.append(index)
-    path = place.out / shard_name("healthy", number)
-    file = write_healthy(path, rows, offsets, codec=plan.codec) if rows else None
+    name = shard_name("healthy", number)
+    with memory_for(f"writing {name}"):
+        file = write_healthy(place.out / name, rows, offsets, codec=plan.codec) if rows else None
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
 
 
 def missing_healthy_unit(place: Place, number: int) -> UnitRecord:
     """As `healthy_unit`, unless somebody else has made it by now."""
     return finished_unit(place.out, place.plan, "healthy", number) or healthy_unit(place, number)
+
+
+def _planned_case(raw: Path, plan: Plan, index: int) -> tuple[Sample, tuple[int, ...]] | Skipped:
+    """A case as a sample and where its image begins, or why it leaves no row, which the planned files alone decide."""
+    case, problem, digest = plan.cases[index], plan.problems[index], plan.digests[index]
+    if problem:
+        return Skipped(id=case.id, path=case.path, stage="read", variant=None, reason=problem)
+    steps = plan.resolved["preprocessing"]
+    try:
+        made = prepare_case(raw, case, Pipeline.from_dict(steps), reading_of(steps), plan.options.get("dataset"))
+    except Unreadable as error:
+        not_for_memory(error)
+        check_unchanged(raw, case, digest)  # says better what happened
+        raise
+    except (SynthanomError, OSError) as error:
+        not_for_memory(error)
+        check_unchanged(raw, case, digest)
+        return Skipped(id=case.id, path=case.path, stage="prepare", variant=None, reason=relative(error, raw))
+    check_unchanged(raw, case, digest)
+    return made
 
 
 def prepare_case(
@@ -149,6 +164,11 @@ def anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
     SynthanomError
         If the shard cannot be written or donors are missing; pictures that cannot be made are recorded instead.
     """
+    with memory_for(f"making {shard_name(task, number)}"):
+        return _anomaly_unit(place, task, number)
+
+
+def _anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
     plan = _plan(place.out, place.plan)
     environment_of(plan, place.mixed)
     opened = _opened(place)
