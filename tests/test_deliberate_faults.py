@@ -147,6 +147,19 @@ FAULTS = [
     ("batched/recipes.py", "range(attempts)", "range(1)", "test_batched.py -k later_chunks"),
     ("training/live_batches.py", 'f"epoch-{pick.epoch}"', '"epoch-0"', "test_training_live_batches.py"),
     ("folds.py", "place % folds", "place // folds", "test_folds.py"),
+    ("manifest.py", "os.fsync(file.fileno())", "file.fileno()", "test_faults_disk.py -k order"),
+    (
+        "builders/synthanom_builders/units.py",
+        "check_unchanged(raw, case, digest)\n    return made",
+        "return made",
+        "test_faults_inputs.py -k between_plan",
+    ),
+    (
+        "builders/synthanom_builders/lock.py",
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "test_faults_together.py -k refused",
+    ),
     ("recipe.py", '"attempts": self.attempts', '"attempts": 1', "test_synthesis.py -k visible"),
 ]
 
@@ -157,17 +170,18 @@ def test_the_fault_is_noticed(tmp_path, file, line, fault, tests):
     shutil.copytree(ROOT / "synthanom", tmp_path / "synthanom", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    path = tmp_path / "synthanom" / file
+    shutil.copytree(ROOT / "builders", tmp_path / "builders", ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / file if file.startswith("builders/") else tmp_path / "synthanom" / file
     text = path.read_text()
     assert text.count(line) >= 1, f"{file} no longer holds {line!r}: name another fault"
     path.write_text(text.replace(line, fault))
     name, *selection = tests.split(" ")
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{name}", *selection]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / 'builders'}"}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
-    assert str(tmp_path) in subprocess.run(
-        [sys.executable, "-c", "import synthanom; print(synthanom.__file__)"],
+    assert subprocess.run(
+        [sys.executable, "-c", "import synthanom, synthanom_builders as b; print(synthanom.__file__, b.__file__)"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
-    ).stdout, "the copy must be the package under test"  # fmt: skip
+    ).stdout.count(str(tmp_path)) == 2, "the copy must be the package under test"  # fmt: skip
     # 1: a test failed; negative: the fault crashed the process, which nobody overlooks either
     assert run.returncode == 1 or run.returncode < 0, f"no test noticed: {run.stdout[-500:]}"

@@ -6,7 +6,8 @@ import sys
 import time
 
 import pytest
-from faulty import Scene, Strike, Way, ended, finished, judged, some, started
+from faulty import Scene, Strike, Way, ended, started
+from verdicts import finished, judged, some
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SEEDS, FEW = range(6), range(1)

@@ -8,11 +8,12 @@ import sys
 import pytest
 import read_only
 from building import Ran, listing
-from faulty import Scene, Strike, Way, command, ended, finished, judged, let_go, one_line, paused, some, started
+from faulty import Scene, Strike, Way, command, ended, let_go, paused, started
+from verdicts import finished, judged, one_line, some
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 FILLS = "^(create|write|mkdir|fsync) "  # steps that need space
-WRITES = 60  # more than there are in a whole build: at the last numbers nothing happens
+WRITES = 64  # more than there are in a whole build: at the last numbers nothing happens
 FEW = (4, 31)  # of them, in `make test`: the plan, an anomaly
 SIZES = (8, 16, 28, 48, 72, 96, 120, 140)  # kB of a small disk
 REMOVED_AT = (
@@ -56,7 +57,7 @@ def test_small_disk_is_one_line_and_nothing_half_written(size, whole, tmp_path, 
     judged(record_property, finished("small disk", scene, Way(), [*wrong, *left_over(scene)]))
 
 
-@pytest.mark.parametrize("place", some(("folder", "parent"), ("folder",)))
+@pytest.mark.parametrize("place", some(("folder", "parent"), ("parent",)))
 def test_read_only_folder_is_one_line(place, whole, tmp_path, record_property):
     scene = whole.at(tmp_path / "place")
     scene.out.mkdir(parents=True)
@@ -82,3 +83,21 @@ def test_folder_removed_during_a_build_is_one_line(step, whole, tmp_path, record
     shutil.rmtree(scene.out)
     ran = let_go(scene, process)
     judged(record_property, finished("output removed", scene, Way(), one_line(ran)))
+
+
+def test_steps_come_in_an_order_that_survives_a_loss_of_power(whole):
+    """A file is on the disk before it gets its name, a shard before its record, and everything before dataset.json."""
+    place = {step: number for number, step in enumerate(whole.steps)}
+    named = [step.removeprefix("rename ") for step in whole.steps if step.startswith("rename ")]
+    assert len(named) == len(set(named)) > 10
+    for name in named:
+        renamed = place[f"rename {name}"]
+        assert place[f"write {name}"] < place[f"fsync {name}"] < renamed, name
+        folder = name.rpartition("/")[0] or "."
+        assert f"fsync {folder}" in whole.steps[renamed : place[f"remove {name}"]], name
+        task, _, number = name.removeprefix(".units/").removesuffix(".json").rpartition("-")
+        if name.startswith(".units/"):
+            shard = f"healthy/{number}.h5" if task == "healthy" else f"anomalies/{task}/{number}.h5"
+            assert place[f"remove {shard}"] < place[f"create {name}"], name
+    assert named[0] == "plan.json" and named[-1] == "dataset.json"
+    assert place["remove dataset.json"] < place["rmdir .units"]

@@ -7,10 +7,11 @@ import sys
 import time
 
 import pytest
-from faulty import ONE_WORKER, Scene, Strike, Way, ended, finished, judged, some, started, unquiet, workers_of
+from faulty import ONE_WORKER, Scene, Strike, Way, ended, paused, started, workers_of
+from verdicts import finished, judged, some, torn, unquiet
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-KILLS, FEW = range(50), range(3)  # of `make test-all`, and of `make test`
+KILLS, FEW = range(50), (0, 1, 4)  # of `make test-all`, and of `make test`
 WHOM = ("kill main", "kill group", "kill this")
 
 
@@ -44,3 +45,27 @@ def test_killed_at_any_moment_the_same_command_finishes_with_the_same_bytes(seed
     if seed % 5 == 4:  # once more while it goes on
         wrong += killed_at_a_step(scene, way, moment)
     judged(record_property, finished("killed (kill -9)", scene, way, wrong))
+
+
+@pytest.mark.slow
+def test_killed_over_and_over_it_finishes_with_the_same_bytes(whole, tmp_path, record_property):
+    scene, moment = whole.at(tmp_path), random.Random("over and over")
+    wrong: list[str] = []
+    for number in range(10):  # each build gets a little further
+        strike = Strike(do=moment.choice(WHOM), at=len(whole.steps) // 3 + moment.randint(0, 2 + number))
+        wrong += [*unquiet(ended(started(scene, Way(), strike))), *torn(scene)]
+    judged(record_property, finished("killed (kill -9)", scene, Way(), wrong))
+
+
+def test_ctrl_c_ends_at_once_says_how_to_go_on_and_leaves_no_process(whole, tmp_path, record_property):
+    scene = whole.at(tmp_path)
+    process = paused(scene, Way(), "^create .units/sink")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group
+    ran = ended(process, seconds=20)
+    wrong = unquiet(ran)
+    if ran.status != 130 or "run the same command again" not in ran.err:
+        wrong.append(f"must end with 130 and say how to go on, got {ran.status}: {ran.err}")
+    wrong += [f"left: {path}" for path in scene.out.rglob(".*") if path.name != ".units"]
+    if not list(scene.out.glob(".units/healthy*")):
+        wrong.append("what was finished must be kept")
+    judged(record_property, finished("interrupted (Ctrl-C)", scene, Way(), wrong))
