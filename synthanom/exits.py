@@ -32,8 +32,8 @@ def run(app: Callable[..., Any], *, resume_hint: str = AGAIN, hints: Mapping[str
     """Run a typer `app` and exit with the status its outcome calls for; `--debug` anywhere shows tracebacks.
 
     A `SynthanomError`, a file-system error or lack of memory prints one line and exits 2, Ctrl-C exits 130 and SIGTERM
-    143 and both say how to go on, anything else is a bug of ours: one line, exit 1. With `--json` anywhere the line is also printed
-    as a JSON object.
+    143 and both say how to go on, anything else is a bug of ours: one line, exit 1. With `--json` anywhere the line is
+    also printed as a JSON object.
 
     Parameters
     ----------

@@ -11,7 +11,8 @@ from faulty import ONE_WORKER, Scene, Strike, Way, ended, paused, started, worke
 from verdicts import finished, judged, some, torn, unquiet
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-KILLS, FEW = range(50), (0, 1, 4)  # of `make test-all`, and of `make test`
+KILLS, FEW = range(50), (0, 4)  # of `make test-all`, and of `make test`
+LATE = ("^rename dataset.json", "^remove dataset.json", "^remove .units/sink-00001.json", "^rmdir .units")
 WHOM = ("kill main", "kill group", "kill this")
 
 
@@ -45,6 +46,13 @@ def test_killed_at_any_moment_the_same_command_finishes_with_the_same_bytes(seed
     if seed % 5 == 4:  # once more while it goes on
         wrong += killed_at_a_step(scene, way, moment)
     judged(record_property, finished("killed (kill -9)", scene, way, wrong))
+
+
+@pytest.mark.parametrize("step", some(LATE, LATE[-1:]))
+def test_killed_at_the_very_end_the_same_command_tidies_up(step, whole, tmp_path, record_property):
+    scene = whole.at(tmp_path)
+    wrong = unquiet(ended(started(scene, Way(), Strike(do="kill group", step=step, at=1))))
+    judged(record_property, finished("killed (kill -9)", scene, Way(), wrong))
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ from synthanom_builders.cases import Case, relative
 from synthanom_builders.environment import environment_of
 from synthanom_builders.inputs import Unreadable, check_unchanged
 from synthanom_builders.memory import memory_for, not_for_memory
+from synthanom_builders.plan import NAME as PLAN
 from synthanom_builders.plan import Plan, read_plan
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
@@ -98,6 +99,7 @@ def healthy_unit(place: Place, number: int) -> UnitRecord:
         offsets.append(made[1])
         cases.append(index)
     name = shard_name("healthy", number)
+    _check_there(place)
     with memory_for(f"writing {name}"):
         file = write_healthy(place.out / name, rows, offsets, codec=plan.codec) if rows else None
     return _recorded(place, "healthy", number, file, (tuple(cases), tuple(skipped)))
@@ -189,6 +191,7 @@ def _anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
                     skipped.append(Skipped(id=sample.id, path=where, stage=task, variant=variant, reason=reason))
     made.sort(key=lambda row: (row.healthy_index, row.variant))
     path = place.out / shard_name(task, number)
+    _check_there(place)
     shape, channels, codec = plan.shape, plan.channels, plan.codec
     file = write_anomalies(path, made, shape=shape, channels=channels, codec=codec) if made else None
     return _recorded(place, task, number, file, ((), tuple(skipped)))
@@ -300,6 +303,12 @@ def _opened(place: Place) -> Opened:
     )
     kept = Kept(most=KEPT_BYTES)
     return Opened(data=DataSet(place.out, manifest), rows=rows_of_cases(records), kept=kept)
+
+
+def _check_there(place: Place) -> None:
+    """Refuse to write into a folder that was removed: parts of a data set without a plan would stand in the way."""
+    if not (place.out / PLAN).exists():
+        raise SynthanomError(f"{place.out}: must stay while it is built, and was removed; run the same command again")
 
 
 def _recorded(
