@@ -21,6 +21,11 @@ class LongRun:
         self.progress = Progress(terminal=on_terminal(), announce=announce, log=log)
         self._over = False
 
+    @property
+    def log_path(self) -> str | None:
+        """Where the log is, if there is one."""
+        return str(self.log.path) if self.log.begun else None
+
     def end(self, status: int, words: str, *, wrote: bool = True) -> None:
         """Log the outcome; a run that wrote nothing leaves no log of its own."""
         self._over = True

@@ -69,7 +69,7 @@ class Pace:
         parts = [f"{self.done}/{self.total}" + (f" {self.unit}" if self.unit else "")]
         if rate is not None:
             parts.append(rate_text(rate))
-        known = "" if left is None else f", {clock(left)} left"
+        known = "" if left is None or self.done >= self.total else f", {clock(left)} left"
         return "  ".join([*parts, f"{clock(self.elapsed)}{known}"])
 
 
@@ -81,8 +81,7 @@ def rate_text(rate: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds."""
-    whole = int(seconds + 0.5)
-    minutes, rest = divmod(whole, 60)
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -36,6 +36,11 @@ def on_terminal() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def shown() -> "Progress":
+    """For a command without a log: bars where stderr is a terminal, else nothing."""
+    return Progress(terminal=on_terminal())
+
+
 class Progress:
     """Notes as plain lines, and stages as a bar on a terminal.
 

@@ -13,6 +13,7 @@ from synthanom.errors import SynthanomError
 from synthanom.fold_donors import fold_donors
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import NAME
+from synthanom.progress import Track, untold
 from synthanom.recipe import Recipe
 from synthanom.shards import AnomalyPicture, DataSet, fingerprint
 from synthanom.shards.codecs import DEFAULT
@@ -46,7 +47,7 @@ class ReplayReport:
     largest_difference: float
 
 
-def check_replay(folder: Path | str, donors: Path | str | None = None) -> ReplayReport:
+def check_replay(folder: Path | str, donors: Path | str | None = None, *, track: Track = untold) -> ReplayReport:
     """Make every anomaly of a data set again from its recipe and compare it with what is stored.
 
     Parameters
@@ -55,6 +56,8 @@ def check_replay(folder: Path | str, donors: Path | str | None = None) -> Replay
         A finished data set.
     donors : path, optional
         Where the external donors' data set lies now; its place when the data set was built by default.
+    track : Track
+        Shows how many rows were made.
 
     Raises
     ------
@@ -64,10 +67,11 @@ def check_replay(folder: Path | str, donors: Path | str | None = None) -> Replay
     with DataSet.open(folder) as data:
         same = dict(data.manifest.fingerprint) == fingerprint(data.manifest.configuration.get("codec", DEFAULT))
         external = open_donors(data, donors)
+        tasks = [task.name for task in data.manifest.tasks]
+        rows = ((task, row, known) for task in tasks for row, known in _by_fold(data, task, external))
         found = [
-            (task.name, row, *_compared(data, task.name, row, (available, same)))
-            for task in data.manifest.tasks
-            for row, available in _by_fold(data, task.name, external)
+            (task, row, *_compared(data, task, row, (available, same)))
+            for task, row, available in track("replaying rows", rows, data.manifest.counts["anomalies"])
         ]
     order = {task.name: place for place, task in enumerate(data.manifest.tasks)}
     problems = sorted((order[task], row, f"{task} row {row}: {words}") for task, row, words, _ in found if words)

@@ -143,11 +143,11 @@ def test_check_finds_a_flipped_byte(run, dataset, tmp_path):
 def test_check_replays_and_says_what_was_demanded(run, dataset, monkeypatch):
     status, out, _ = run("check", dataset, "--replay")
     assert status == 0 and "16 rows replayed, equality (same fingerprint) demanded, largest difference 0" in out
-    from synthanom import replaying
+    from synthanom.cli import checking
     from synthanom.replaying import ReplayReport
 
     report = ReplayReport(rows=3, problems=("sink row 1: differs",), same_fingerprint=False, largest_difference=0.5)
-    monkeypatch.setattr(replaying, "check_replay", lambda folder, donors=None: report)
+    monkeypatch.setattr(checking, "check_replay", lambda folder, donors=None, track=None: report)
     status, out, _ = run("check", dataset, "--replay")
     assert status == 2 and "sink row 1: differs" in out
     assert "1 of 3 rows replayed, agreement within 1e-4 of the range demanded, largest difference 0.5" in out

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from synthanom.run_log import RunLog
 from synthanom.unfinished.parts import Part
 from synthanom_builders.build import Outcome
 from synthanom_builders.estimate import Estimate
@@ -12,7 +11,7 @@ from synthanom_builders.plan import Plan
 from synthanom_builders.truth import TruthOutcome
 
 
-def build_answer(outcome: Outcome, part: Part | None, out: Path, log: RunLog) -> dict[str, Any]:
+def build_answer(outcome: Outcome, part: Part | None, out: Path) -> dict[str, Any]:
     """A data set that is finished, or a part of one that is not."""
     manifest = outcome.manifest
     return {
@@ -24,7 +23,6 @@ def build_answer(outcome: Outcome, part: Part | None, out: Path, log: RunLog) ->
         "tasks": None if manifest is None else {task.name: task.rows for task in manifest.tasks},
         "bytes": None if manifest is None else sum(file.bytes for file in manifest.files),
         "skipped": [asdict(row) for row in outcome.skipped],
-        "log": _path(log),
     }
 
 
@@ -50,7 +48,7 @@ def plan_answer(plan: Plan, needs: Estimate | None, workers: int) -> dict[str, A
     }
 
 
-def truth_answer(found: TruthOutcome, out: Path, log: RunLog) -> dict[str, Any]:
+def truth_answer(found: TruthOutcome, out: Path) -> dict[str, Any]:
     """A list of scans to test on."""
     return {
         "data": str(out),
@@ -59,9 +57,4 @@ def truth_answer(found: TruthOutcome, out: Path, log: RunLog) -> dict[str, Any]:
         "healthy": sum(one.anomalous is False for one in found.cases),
         "masks": sum(one.masked for one in found.cases),
         "skipped": [{"path": path, "reason": reason} for path, reason in found.skipped],
-        "log": _path(log),
     }
-
-
-def _path(log: RunLog) -> str | None:
-    return str(log.path) if log.begun else None

@@ -256,10 +256,11 @@ def _build(raw: Path, out: Path, settings: "BuildSettings", lister: "Lister", ho
         status = exits.SKIPPED if outcome.skipped else exits.DONE
         words = _told(outcome, part, out, settings)
         run.end(status, words, wrote=not outcome.already)
-        if how.as_json:
-            exits.report(build_answer(outcome, part, out, run.log), status)
-        else:
-            typer.echo(words)
+        log = run.log_path
+    if how.as_json:
+        exits.report(build_answer(outcome, part, out) | {"log": log}, status)
+    else:
+        typer.echo(words)
     return status
 
 
@@ -292,15 +293,16 @@ def _list_truth(
             where = "" if dry_run else f", see {out / 'skipped.csv'}"
             run.progress.tell(f"skipped {len(found.skipped)} in all{where}")
         status = exits.SKIPPED if found.skipped else exits.DONE
-        content = truth_answer(found, out, run.log)
+        content = truth_answer(found, out)
         known = f"{content['anomalous']} anomalous, {content['healthy']} healthy, {content['masks']} masks"
         after = "nothing was written" if dry_run else f"score them with synthanom predict --input {out}"
         words = f"{out}: {content['scans']} scans to test on ({known}); {after}"
         run.end(status, words)
-        if as_json:
-            exits.report(truth_answer(found, out, run.log) | {"dry_run": dry_run}, status)
-        else:
-            typer.echo(words)
+        log = run.log_path
+    if as_json:
+        exits.report(content | {"dry_run": dry_run, "log": log}, status)
+    else:
+        typer.echo(words)
     return status
 
 

@@ -1,7 +1,5 @@
 """The command `synthanom`. Heavy imports wait inside the commands."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,13 +10,21 @@ from synthanom.cli.merging import merge
 from synthanom.errors import SynthanomError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from synthanom.evaluation import Evaluation
 
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 Missing = Literal["refuse", "healthy"]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
+
+# after an interruption
+HINTS = {
+    "predict": f"{exits.AGAIN}: it begins anew, and writes over the maps that are there",
+    "check": f"{exits.AGAIN}: it only reads",
+    "describe": f"{exits.AGAIN}: nothing was written",
+    "evaluate": f"{exits.AGAIN}: nothing was written",
+    "preview": f"{exits.AGAIN}: nothing was written",
+}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -79,33 +85,14 @@ def check(
     data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
     replay: Annotated[bool, typer.Option("--replay", help="Also make every anomaly again and compare.")] = False,
     donors: Annotated[Path | None, typer.Option(help="With --replay: where the external donors lie now.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Verify a data set: digests, schema, ranges; with --replay every picture from its recipe."""
-    from synthanom import shards
-    from synthanom.manifest import read_manifest
-    from synthanom.replaying import check_replay
+    from synthanom.cli.checking import check_data
 
     if donors is not None and not replay:
         raise SynthanomError("--donors is needed to replay only; add --replay or leave it out")
-    problems = shards.check(data)
-    for problem in problems:
-        typer.echo(problem)
-    if problems:
-        raise typer.Exit(exits.REFUSED)
-    manifest = read_manifest(data)
-    rows = manifest.counts["healthy"] + manifest.counts["anomalies"]
-    typer.echo(f"fine: {len(manifest.files)} files, {rows} rows")
-    if not replay:
-        return
-    report = check_replay(data, donors)
-    for problem in report.problems:
-        typer.echo(problem)
-    demanded = "equality (same fingerprint)" if report.same_fingerprint else "agreement within 1e-4 of the range"
-    summary = f"{report.rows} rows replayed, {demanded} demanded, largest difference {report.largest_difference:.2g}"
-    if report.problems:
-        typer.echo(f"{len(report.problems)} of {summary}")
-        raise typer.Exit(exits.REFUSED)
-    typer.echo(f"fine: {summary}")
+    raise typer.Exit(check_data(data, replay=replay, donors=donors, as_json=as_json))
 
 
 @app.command()
@@ -139,29 +126,37 @@ def predict(
     allow_import: Annotated[
         bool, typer.Option("--allow-import", help="Let a model name its own network class; runs that code.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Score scans: a map on each scan's own grid, scores.csv and predict.json."""
+    from synthanom.long_runs import long_run
     from synthanom.predicting import predict as predict_folder
+    from synthanom.run_log import log_beside
 
-    # lines while it runs are for people: none in a file or a pipe
-    progress = _progress if sys.stderr.isatty() else None
-    done = predict_folder(
-        runs,
-        given,
-        out,
-        device=device,
-        channels=channels,
-        foreground=foreground,
-        allow_import=allow_import,
-        progress=progress,
-    )
-    typer.echo(f"{out}: {len(done.scores)} maps, {len(done.skipped)} scans skipped")
-    for note in done.notes:
-        typer.echo(note, err=True)
-    for path, reason in done.skipped:
-        typer.echo(f"skipped {path}: {reason}", err=True)
-    if done.skipped:
-        raise typer.Exit(exits.SKIPPED)
+    with long_run(log_beside(out)) as run:
+        done = predict_folder(
+            runs,
+            given,
+            out,
+            device=device,
+            channels=channels,
+            foreground=foreground,
+            allow_import=allow_import,
+            track=run.progress.track,
+        )
+        status = exits.SKIPPED if done.skipped else exits.DONE
+        words = f"{out}: {len(done.scores)} maps, {len(done.skipped)} scans skipped"
+        for line in (*done.notes, *(f"skipped {path}: {reason}" for path, reason in done.skipped)):
+            run.progress.note(line)
+        run.end(status, words)
+        log = run.log_path
+    if as_json:
+        skipped = [{"path": path, "reason": reason} for path, reason in done.skipped]
+        answer = {"maps": str(out), "scores": done.scores, "skipped": skipped, "notes": list(done.notes)}
+        exits.report(answer | {"log": log}, status)
+    else:
+        typer.echo(words)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -176,20 +171,27 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="The scans, or a test list: adds the trivial map |z|.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)] = 0,
+    as_json: Json = False,
 ) -> None:
     """Average precision and AUROC per sample, slice and pixel, beside chance and baselines."""
     from synthanom.cli.saving import check_json, save_json
     from synthanom.evaluation import evaluate as evaluate_maps
+    from synthanom.progress import shown
 
     if out is not None:
         check_json(out, "synthanom-evaluation")
     others = _named(baseline or [])
-    found = evaluate_maps(maps, truth, labels, missing=missing, baselines=others, images=images, seed=seed)
+    found = evaluate_maps(
+        maps, truth, labels, missing=missing, baselines=others, images=images, seed=seed, track=shown().track
+    )
     for note in found.notes:
         typer.echo(note, err=True)
-    _print_evaluation(found)
+    if not as_json:
+        _print_evaluation(found)
     if out is not None:
         save_json(out, found.to_dict())
+    if as_json:
+        exits.report(found.to_dict())
 
 
 @app.command()
@@ -200,7 +202,7 @@ def describe(
         list[Path] | None,
         typer.Option(help="Data set or test list that must share nothing; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Json = False,
     pictures: Annotated[Path | None, typer.Option(help="PNG to write: histograms.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read no pixels: images are not compared.")] = False,
 ) -> None:
@@ -209,38 +211,27 @@ def describe(
     from synthanom.cli.describing import print_description
     from synthanom.cli.saving import check_picture, save_picture
     from synthanom.description import describe as description_of
+    from synthanom.progress import shown
 
     if quick and (strict or pictures is not None):
         raise SynthanomError("--quick reads no pixels, which --strict and --pictures need; leave --quick out")
     if pictures is not None:
         check_picture(pictures, data)
-    found = description_of(data, against or (), quick=quick, track=_tracked)
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
-    else:
+    found = description_of(data, against or (), quick=quick, track=shown().track)
+    status = exits.REFUSED if strict and found.leaks else exits.DONE
+    if not as_json:
         print_description(found)
     if pictures is not None:
         save_picture(pictures, describe_picture(found))
         if not as_json:
             typer.echo(f"{pictures}: {pictures.stat().st_size // 1000} kB")
+    if as_json:
+        exits.report(found.to_dict(), status)
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
     for leak in found.leaks:
         typer.echo(f"{'error' if strict else 'warning'}: {leak}", err=True)
-    if strict and found.leaks:
-        raise typer.Exit(exits.REFUSED)
-
-
-def _tracked(title: str, rows: "Sequence[int]") -> "Iterable[int]":
-    """Pass rows through, with a bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(rows, title, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-
-
-def _progress(done: int, total: int) -> None:
-    typer.echo(f"{done} of {total} scans", err=True)
+    raise typer.Exit(status)
 
 
 def _named(given: list[str]) -> dict[str, Path]:
@@ -279,4 +270,4 @@ app.command()(merge)
 
 def main() -> None:
     """Run the command and exit with its status."""
-    exits.run(app)
+    exits.run(app, hints=HINTS)

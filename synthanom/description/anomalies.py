@@ -1,19 +1,18 @@
 """Numbers, sizes and labels of a data set's anomalous pictures."""
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synthanom.progress import Track
 from synthanom.shards import DataSet
 
 MARKED_ROWS = 1000  # rows of a task whose regions and labels are read, evenly spread: quantiles to about 1.5 %
 LABEL_BARS = 10
 LABEL_EDGES = [bar / LABEL_BARS for bar in range(LABEL_BARS + 1)]
 SIZE_QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
-Track = Callable[[str, Sequence[int]], Iterable[int]]  # title, rows -> the rows, shown as they pass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +80,7 @@ def _marks(data: DataSet, task: str, track: Track) -> tuple[npt.NDArray[np.int64
     count = min(data.rows(task), MARKED_ROWS)
     rows = np.linspace(0, data.rows(task) - 1, count).round().astype(np.int64).tolist()
     sizes, bars = [], np.zeros(LABEL_BARS, np.int64)
-    for row in track(f"reading {task}", rows):
+    for row in track(f"reading {task}", rows, len(rows)):
         labels, region = data.marks(task, row)
         sizes.append(int(region.sum()))
         bars += np.histogram(labels[labels > 0], bins=LABEL_BARS, range=(0, 1))[0]

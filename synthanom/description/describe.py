@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthanom.description.anomalies import TaskContent, Track, task_contents
+from synthanom.description.anomalies import TaskContent, task_contents
 from synthanom.description.images import ImageContent, read_images
 from synthanom.description.tested import read_tested
 from synthanom.errors import SynthanomError
 from synthanom.leaks import Leak, find_leaks
 from synthanom.manifest import ANOMALIES_NAME, HEALTHY_NAME, Manifest
+from synthanom.progress import Track, untold
 from synthanom.shards import DataSet
 
 KIND = "synthanom-description"
@@ -88,7 +89,7 @@ class Description:
 
 
 def describe(
-    folder: Path | str, against: Sequence[Path | str] = (), *, quick: bool = False, track: Track | None = None
+    folder: Path | str, against: Sequence[Path | str] = (), *, quick: bool = False, track: Track = untold
 ) -> Description:
     """Describe the data set in `folder` and look for leaks in it, and between it and those `against` it.
 
@@ -101,8 +102,8 @@ def describe(
         Data sets and lists of scans (`truth.json`) that a detector trained on this one is tested on.
     quick : bool
         Read no image, region or label: images are not compared, only names and donors are.
-    track : callable, optional
-        Is given a title and a sequence, and passes its items through, to show progress.
+    track : Track
+        Shows how many rows were read.
 
     Raises
     ------
@@ -111,12 +112,11 @@ def describe(
     """
     others = [Path(other) for other in against]
     _refuse_same(Path(folder), others)
-    shown = track or _untold
     with DataSet.open(folder) as data:
-        tested = [read_tested(other, data, quick=quick, track=shown) for other in others]
-        images, keys = (None, None) if quick else read_images(data, shown)
+        tested = [read_tested(other, data, quick=quick, track=track) for other in others]
+        images, keys = (None, None) if quick else read_images(data, track)
         leaks = find_leaks(data, keys, [each for each, _ in tested])
-        tasks = task_contents(data, None if quick else shown)
+        tasks = task_contents(data, None if quick else track)
     quickly = ["images were not read: copies and look-alikes were not looked for"] if quick else []
     notes = (*quickly, *(note for _, notes in tested for note in notes))
     return Description(
@@ -134,7 +134,3 @@ def _refuse_same(folder: Path, others: Sequence[Path]) -> None:
                 "set to test on"
             )
         seen.add(other.resolve())
-
-
-def _untold(title: str, rows: Sequence[int]) -> Sequence[int]:
-    return rows

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from synthanom.description.anomalies import Track
 from synthanom.description.intensities import Intensities
 from synthanom.leaks import ImageKeys
+from synthanom.progress import Track
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
 
@@ -66,7 +66,7 @@ def read_images(data: DataSet, track: Track) -> tuple[ImageContent, ImageKeys]:
     content = ImageContent(intensities=tuple(Intensities() for _ in range(data.channels)))
 
     def passed() -> Iterator[Sample]:
-        for row in track("reading images", range(len(data))):
+        for row in track("reading images", range(len(data)), len(data)):
             sample = data.healthy(row)
             content.add(sample)
             yield sample

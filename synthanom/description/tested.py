@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthanom.description.anomalies import Track
 from synthanom.errors import NormalisationWarning, SynthanomError
 from synthanom.leaks import ImageKeys, Place, Tested, places_of
 from synthanom.preprocess import Pipeline, align
+from synthanom.progress import Track
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
 from synthanom.truth_set import TruthCase, TruthSet, holds_truth, open_truth_set, read_truth_set
@@ -39,7 +39,8 @@ def read_tested(folder: Path, data: DataSet, *, quick: bool, track: Track) -> tu
         places = tuple(places_of(other, folds=False))
         if quick:
             return Tested(places=places), []
-        keys = ImageKeys.of(other.healthy(row) for row in track(f"reading {folder.name}", range(len(other))))
+        rows = track(f"reading {folder.name}", range(len(other)), len(other))
+        keys = ImageKeys.of(other.healthy(row) for row in rows)
         alike = (len(other.shape), other.channels) == (len(data.shape), data.channels)
         note = _unlike(folder, len(other.shape), other.channels, data)
     return Tested(places=places, keys=keys, keyed=places), [] if alike else [note]
@@ -57,7 +58,7 @@ def _listed(folder: Path, truth: TruthSet, data: DataSet, *, quick: bool, track:
     problems: list[str] = []
 
     def passed() -> Iterator[Sample]:
-        for row in track(f"reading {folder.name}", range(len(places))):
+        for row in track(f"reading {folder.name}", range(len(places)), len(places)):
             try:
                 sample = preparing.sample(truth.cases[row], len(data.shape))
             except (SynthanomError, OSError) as error:

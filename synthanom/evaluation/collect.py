@@ -13,6 +13,7 @@ from synthanom.evaluation.truth import Item, Maps, read_pair
 from synthanom.metrics import SAMPLE_SCORES, Aggregation, anomalous_slices
 from synthanom.pictures.views import canonical_view
 from synthanom.preprocess import align, check_grid
+from synthanom.progress import Track, untold
 from synthanom.truth_set import holds_truth, open_truth_set
 from synthanom.volumes import Source, Volume, discover, read
 
@@ -41,8 +42,8 @@ class Collected:
     pixel_subjects: list[str]
 
 
-def collect(maps: Maps, items: Sequence[Item]) -> Collected:
-    """Read every map and mask once.
+def collect(maps: Maps, items: Sequence[Item], *, track: Track = untold) -> Collected:
+    """Read every map and mask once; `track` shows how many.
 
     Raises
     ------
@@ -56,10 +57,10 @@ def collect(maps: Maps, items: Sequence[Item]) -> Collected:
 
     stored = {item.id: maps.scores[item.id] for item in items if item.id in maps.scores}
     complete = stored if len(stored) == len(items) else {}
-    return _gathered(maps.name, items, read_one, complete)
+    return _gathered(maps.name, items, read_one, stored=complete, track=track)
 
 
-def collect_deviation(images: Path, maps: Maps, items: Sequence[Item]) -> Collected:
+def collect_deviation(images: Path, maps: Maps, items: Sequence[Item], *, track: Track = untold) -> Collected:
     """As `collect` for the trivial map |z|: how far each voxel is from its own image's mean, in deviations.
 
     Mean and deviation are over the voxels that are not 0; voxels that are 0 score 0; channels are averaged. Images are
@@ -81,7 +82,7 @@ def collect_deviation(images: Path, maps: Maps, items: Sequence[Item]) -> Collec
         check_grid(image, volume.image.shape[1:], None, maps.sources[item.id].path)
         return _deviation(image), mask, volume.affine
 
-    return _gathered("|z| in the image", items, read_one, {})
+    return _gathered("|z| in the image", items, read_one, stored={}, track=track)
 
 
 def _scans(images: Path) -> dict[str, tuple[Source, ...]]:
@@ -104,12 +105,14 @@ def _gathered(
     name: str,
     items: Sequence[Item],
     read_one: Callable[[Item], tuple[ImageArray, MaskArray | None, FloatArray | None]],
+    *,
     stored: dict[str, float],
+    track: Track,
 ) -> Collected:
     found = Collected(name=name, samples=Numbers(), slices=Numbers(), pixels=[], masks=[], pixel_subjects=[])
     # without a single mask there is nothing to find but whole images
     only_images = all(item.mask is None for item in items)
-    for item in items:
+    for item in track(f"reading maps: {name}", items, len(items)):
         values, mask, affine = read_one(item)
         _add(found.samples, values[None], [_anomalous(item, mask)], item.subject)
         if stored:

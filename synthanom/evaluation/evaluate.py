@@ -19,6 +19,7 @@ from synthanom.metrics import (
     bootstrap_interval,
     roc_auc,
 )
+from synthanom.progress import Track, untold
 
 FORMAT, KIND = 1, "synthanom-evaluation"
 RANDOM = "random or constant"
@@ -84,6 +85,7 @@ def evaluate(
     baselines: Mapping[str, Path] | None = None,
     images: Path | None = None,
     seed: int = 0,
+    track: Track = untold,
 ) -> Evaluation:
     """Compare maps with masks or labels: average precision and AUROC per sample, slice (of volumes) and pixel.
 
@@ -97,6 +99,8 @@ def evaluate(
     images : folder of the scans, for the trivial map |z|
     seed : int
         Of the bootstrap over subjects.
+    track : Track
+        Shows how many maps were read, and how many figures have their intervals.
 
     Raises
     ------
@@ -112,11 +116,11 @@ def evaluate(
     rows: list[Row] = []
     # one set of maps after the other, so that one set's pixels are in memory at a time
     for number, each in enumerate([ours, *others]):
-        found = collect(each, known.items)
-        rows += _rows(found, seed)
+        found = collect(each, known.items, track=track)
+        rows += _rows(found, seed, track)
         rows += _chance(found) if number == 0 else []
     if images is not None:
-        rows += _rows(collect_deviation(images, ours, known.items), seed)
+        rows += _rows(collect_deviation(images, ours, known.items, track=track), seed, track)
     return Evaluation(
         rows=tuple(_in_order(rows)),
         notes=known.notes,
@@ -126,12 +130,16 @@ def evaluate(
     )
 
 
-def _rows(found: Collected, seed: int) -> list[Row]:
-    rows = []
-    for level, numbers in (("sample", found.samples), ("slice", found.slices)):
-        rows += [_number_row(level, score, found.name, numbers, seed) for score in numbers.scores]
-    if found.pixels:
-        rows.append(_pixel_row(found, seed))
+def _rows(found: Collected, seed: int, track: Track) -> list[Row]:
+    levels = (("sample", found.samples), ("slice", found.slices))
+    wanted: list[tuple[str, str, Numbers | None]] = [
+        (level, score, numbers) for level, numbers in levels for score in numbers.scores
+    ]
+    wanted += [("pixel", "", None)] if found.pixels else []
+    rows = [
+        _pixel_row(found, seed) if numbers is None else _number_row(level, score, found.name, numbers, seed)
+        for level, score, numbers in track(f"intervals: {found.name}", wanted, len(wanted))
+    ]
     if len(found.pixels) > BATCH:
         batched = batched_average_precision(found.pixels, found.masks, batch=BATCH)
         none = Interval(value=float("nan"), low=float("nan"), high=float("nan"), draws=0)

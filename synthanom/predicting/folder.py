@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,9 @@ from synthanom.manifest import replaced_file
 from synthanom.pictures.png import grey_png
 from synthanom.predicting.inputs import Ready, Scan, Scans, find_scans, prepare
 from synthanom.preprocess import Foreground, Pipeline
+from synthanom.progress import Track, untold
 from synthanom.training.checkpoint import CARD, ModelCard, model_folder, read_card, versions
-from synthanom.training.predict import common_card, score_maps
+from synthanom.training.predict import common_card, score_steps
 from synthanom.volumes import write_volume
 from synthanom.volumes.dicomdir import dicomdir_notes
 from synthanom.volumes.write import write_bytes
@@ -46,7 +47,7 @@ def predict(
     channels: str | None = None,
     foreground: str | None = None,
     allow_import: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    track: Track = untold,
 ) -> Outcome:
     """Score scans with one model or the mean of several, and write each map on its scan's own grid.
 
@@ -59,8 +60,8 @@ def predict(
         without one), ``scores.csv``, ``skipped.csv`` and ``predict.json``.
     device, allow_import : as `synthanom.training.predict.score_maps`
     channels, foreground : as `synthanom.predicting.inputs.find_scans`
-    progress : callable, optional
-        Told how many scans of how many are done.
+    track : Track
+        Shows how many maps of how many are computed: one per scan and model.
 
     Raises
     ------
@@ -77,16 +78,11 @@ def predict(
     scans = listing.scans
     about = _about(runs, card, models, given) | _patterns(listing)
     _write_json(out / NAME, about | {"maps": before})
-    scores: dict[str, float] = {}
-    maps: dict[str, str] = {}
-    skipped: list[tuple[str, str]] = []
-    for ready in _portions(scans, pipeline, card, skipped):
-        found = score_maps(runs, [r.image for r in ready], device=device, allow_import=allow_import)
-        for r, score_map in zip(ready, found, strict=True):
-            maps[r.scan.id] = _write_map(out, r, pipeline.restore(score_map, r.prepared))
-            scores[r.scan.id] = card.sample_score()(score_map, r.prepared.foreground)
-        if progress is not None:
-            progress(len(scores) + len(skipped), len(scans))
+    made = _Made()
+    scores, maps, skipped = made.scores, made.maps, made.skipped
+    steps = _fill(out, scans, made, runs=runs, card=card, device=device, allow_import=allow_import)
+    for _ in track("computing maps", steps, len(scans) * len(runs)):
+        pass
     _write_table(out / SKIPPED, ("path", "reason"), skipped)
     if not scores:
         raise SynthanomError(f"{given}: none of {len(scans)} scans could be scored; {skipped[0][0]}: {skipped[0][1]}")
@@ -198,6 +194,39 @@ def _earlier(out: Path, models: list[dict[str, str]]) -> dict[str, str]:
     return {k: v for k, v in found["maps"].items() if (out / str(v)).resolve().is_relative_to(inside)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What has been done so far: scores and paths of maps by id, and (path, reason) of what could not be scored."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    maps: dict[str, str] = field(default_factory=dict)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _fill(
+    out: Path,
+    scans: Sequence[Scan],
+    made: _Made,
+    *,
+    runs: Sequence[Path],
+    card: ModelCard,
+    device: DeviceChoice,
+    allow_import: bool,
+) -> Iterator[None]:
+    """Score the scans and write their maps; yields once per scan and model."""
+    pipeline = Pipeline.from_dict(card.preprocessing)
+    told = 0  # of the skipped ones
+    for ready in _portions(scans, pipeline, card, made.skipped):
+        found: list[ImageArray] = []
+        if ready:
+            yield from score_steps(runs, [r.image for r in ready], found, device=device, allow_import=allow_import)
+        for r, score_map in zip(ready, found, strict=True):
+            made.maps[r.scan.id] = _write_map(out, r, pipeline.restore(score_map, r.prepared))
+            made.scores[r.scan.id] = card.sample_score()(score_map, r.prepared.foreground)
+        yield from [None] * (len(runs) * (len(made.skipped) - told))
+        told = len(made.skipped)
+
+
 def _portions(
     scans: Iterable[Scan], pipeline: Pipeline, card: ModelCard, skipped: list[tuple[str, str]]
 ) -> Iterator[list[Ready]]:
@@ -212,8 +241,7 @@ def _portions(
         if sum(r.image.nbytes + r.volume.image.nbytes for r in held) > HELD_BYTES:
             yield held
             held = []
-    if held:
-        yield held
+    yield held
 
 
 def _write_map(out: Path, ready: Ready, score_map: ImageArray) -> str:

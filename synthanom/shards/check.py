@@ -9,6 +9,7 @@ import numpy as np
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import ANOMALIES_NAME, HEALTHY_NAME, FileRecord, Manifest, describe_file, read_manifest
+from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards.boxes import AnomalyRow
 from synthanom.shards.layout import ANOMALIES, HEALTHY, ShardKind
@@ -17,17 +18,21 @@ from synthanom.shards.opened import AnomalyShard, HealthyShard, ordered
 RECIPE_FORMAT = 1
 
 
-def check(folder: Path | str) -> list[str]:
+def check(folder: Path | str, *, track: Track = untold) -> list[str]:
     """Problems of the data set in `folder`, one line each; none means that it is whole.
 
-    Memory stays bounded by one file's rows: files are read one after the other, pictures one row at a time.
+    Memory stays bounded by one file's rows: files are read one after the other, pictures one row at a time. `track`
+    shows how many files and rows were read.
     """
     folder = Path(folder)
     try:
         manifest = read_manifest(folder)
     except SynthanomError as error:
         return [str(error)]
-    return [*_stray(folder, manifest), *_changed(folder, manifest), *_contents(folder, manifest)]
+    files = track("reading files", manifest.files, len(manifest.files))
+    changed = [problem for record in files for problem in _changed(folder, record)]
+    rows = track("checking rows", _contents(folder, manifest), sum(manifest.counts.values()))
+    return [*_stray(folder, manifest), *changed, *(problem for row in rows for problem in row)]
 
 
 def _stray(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -39,40 +44,42 @@ def _stray(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{path}: must be listed in the manifest, got a stray shard; move it away"
 
 
-def _changed(folder: Path, manifest: Manifest) -> Iterator[str]:
-    for record in manifest.files:
-        try:
-            found = describe_file(folder, record.path)
-        except SynthanomError as error:
-            yield str(error)
-            continue
-        if found.sha256 != record.sha256:
-            yield f"{folder / record.path}: SHA-256 must be {record.sha256}, got {found.sha256}: the file was changed"
+def _changed(folder: Path, record: FileRecord) -> Iterator[str]:
+    try:
+        found = describe_file(folder, record.path)
+    except SynthanomError as error:
+        yield str(error)
+        return
+    if found.sha256 != record.sha256:
+        yield f"{folder / record.path}: SHA-256 must be {record.sha256}, got {found.sha256}: the file was changed"
 
 
-def _contents(folder: Path, manifest: Manifest) -> Iterator[str]:
+def _contents(folder: Path, manifest: Manifest) -> Iterator[list[str]]:
+    """Problems row by row, and of what is wrong with a whole file or all of them."""
     known: list[tuple[str, str]] = []  # id and digest of every healthy row; empty where it cannot be read
     for record in manifest.healthy_files:
         yield from _healthy_file(folder / record.path, manifest, record, known)
     names = [name for name, _ in known if name]
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})[:3]
-        yield f"{folder}: ids of healthy rows must differ, got more than one {', '.join(twice)}"
+        yield [f"{folder}: ids of healthy rows must differ, got more than one {', '.join(twice)}"]
     for task in manifest.tasks:
         keys = [np.empty((0, 2), dtype=np.int64)]
         for record in manifest.anomaly_files(task.name):
             yield from _anomaly_file(folder, manifest, (task.name, record), (known, keys))
         rows = np.concatenate(keys)
         if not ordered(rows[:, 0], rows[:, 1]):
-            yield f"{folder}: rows of {task.name} must be ordered by healthy row and variant over its files"
+            yield [f"{folder}: rows of {task.name} must be ordered by healthy row and variant over its files"]
 
 
-def _healthy_file(path: Path, manifest: Manifest, record: FileRecord, known: list[tuple[str, str]]) -> Iterator[str]:
+def _healthy_file(
+    path: Path, manifest: Manifest, record: FileRecord, known: list[tuple[str, str]]
+) -> Iterator[list[str]]:
     try:
         shard = HealthyShard(path, _kind(manifest, HEALTHY, ""), record.rows)
     except SynthanomError as error:
         known.extend([("", "")] * record.rows)
-        yield str(error)
+        yield [str(error)]
         return
     for row in range(record.rows):
         try:
@@ -80,10 +87,10 @@ def _healthy_file(path: Path, manifest: Manifest, record: FileRecord, known: lis
             shard.offset(row)
         except SynthanomError as error:
             known.append(("", ""))
-            yield str(error)
+            yield [str(error)]
             continue
         known.append((sample.id, sample.sha256))
-        yield from (f"{path}: row {row} ({sample.id}): {problem}" for problem in _healthy_row(sample, manifest))
+        yield [f"{path}: row {row} ({sample.id}): {problem}" for problem in _healthy_row(sample, manifest)]
     shard.file.close()
 
 
@@ -105,24 +112,24 @@ def _anomaly_file(
     manifest: Manifest,
     task_file: tuple[str, FileRecord],
     seen: tuple[list[tuple[str, str]], list[Any]],
-) -> Iterator[str]:
+) -> Iterator[list[str]]:
     task, record = task_file
     known, keys = seen
     path = folder / record.path
     try:
         shard = AnomalyShard(path, _kind(manifest, ANOMALIES, task), record.rows, manifest.counts["healthy"])
     except SynthanomError as error:
-        yield str(error)
+        yield [str(error)]
         return
     keys.append(np.stack([shard.healthy_index, shard.variant.astype(np.int64)], axis=1))
     for row in range(record.rows):
         try:
             stored = shard.row(row)
         except SynthanomError as error:
-            yield str(error)
+            yield [str(error)]
             continue
         problems = [*_anomaly_row(stored), *_recipe(stored.recipe, task, known[stored.healthy_index])]
-        yield from (f"{path}: row {row}: {problem}" for problem in problems)
+        yield [f"{path}: row {row}: {problem}" for problem in problems]
     shard.file.close()
 
 

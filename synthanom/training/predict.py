@@ -1,6 +1,6 @@
 """Score maps of prepared images, by one model or the mean of several."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,21 +95,41 @@ def score_maps(
     SynthanomError
         Models that cannot be loaded or differ in their input, or images that do not suit them.
     """
+    maps: list[ImageArray] = []
+    for number, _ in enumerate(score_steps(folders, images, maps, device=device, allow_import=allow_import)):
+        if done is not None:
+            done(number + 1)
+    return maps
+
+
+def score_steps(
+    folders: Sequence[Path | str],
+    images: Sequence[ImageArray],
+    maps: list[ImageArray],
+    *,
+    device: DeviceChoice = "auto",
+    allow_import: bool = False,
+) -> Iterator[None]:
+    """As `score_maps`, map by map: yields after each map of each model; `maps` holds the means in the end.
+
+    Raises
+    ------
+    SynthanomError
+        As `score_maps`.
+    """
     common_card(folders)
     target = chosen_device(device)
-    sums: list[ImageArray] = []
     for number, folder in enumerate(folders):
         model = load_model(folder, allow_import=allow_import)
         model.detector.module.to(target)
         for i in range(len(images)):
             found = raw_score_map(model, images[i])
             if number == 0:
-                sums.append(found)
+                maps.append(found)
             else:
-                sums[i] = sums[i] + found
-            if done is not None:
-                done(number * len(images) + i + 1)
-    return [np.clip(total / np.float32(len(folders)), 0.0, 1.0) for total in sums]
+                maps[i] = maps[i] + found
+            yield
+    maps[:] = [np.clip(total / np.float32(len(folders)), 0.0, 1.0) for total in maps]
 
 
 def score_map(
