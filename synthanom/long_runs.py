@@ -67,7 +67,7 @@ def long_run(log: Path | None, *, announce: bool = False) -> Iterator[LongRun]:
 
 def _log_error(run: LongRun, error: BaseException) -> None:
     status = exits.status_of(error)
-    if status == exits.BUG:
+    if status == exits.BUG and run.log.path is not None and run.log.path.parent.is_dir():
         run.log.begin()
         for line in "".join(traceback.format_exception(error)).splitlines():
             run.log.line(line)

@@ -41,6 +41,11 @@ def shown() -> "Progress":
     return Progress(terminal=on_terminal())
 
 
+def silent() -> "Progress":
+    """For callers that want to see nothing."""
+    return Progress(terminal=False, heard=False)
+
+
 class Progress:
     """Notes as plain lines, and stages as a bar on a terminal.
 
@@ -52,14 +57,18 @@ class Progress:
         Elsewhere, whether a line says that a stage begins.
     log : RunLog, optional
         Is told notes, stages and `record`.
+    heard : bool
+        Whether anything is said at all.
     """
 
-    def __init__(self, *, terminal: bool, announce: bool = False, log: RunLog | None = None) -> None:
+    def __init__(
+        self, *, terminal: bool, announce: bool = False, log: RunLog | None = None, heard: bool = True
+    ) -> None:
         self._terminal = terminal
         self._announce = announce
         self._log = log or RunLog(None, self.tell)
         self._bar: _Bar | None = None
-        self._heard = True
+        self._heard = heard
 
     def note(self, text: str) -> None:
         """Say one line, and log it."""

@@ -175,10 +175,10 @@ def test_json_is_one_object_with_the_documented_keys(run, leaky, clean):
     status, out, err = run(leaky, "--json", "--strict", "--against", clean)
     found = json.loads(out)
     assert status == 2 and err.startswith("error: identical")
-    assert found == describe(leaky, [clean]).to_dict()
+    assert found == describe(leaky, [clean]).to_dict() | {"status": "refused", "exit": 2}
     assert list(found) == [
         "kind", "format", "data", "version", "seed", "counts", "shape", "channels", "variants", "preprocessing",
-        "bytes", "folds", "images", "tasks", "against", "leaks", "notes",
+        "bytes", "folds", "images", "tasks", "against", "leaks", "notes", "status", "exit",
     ]  # fmt: skip
     assert (found["kind"], found["format"], found["against"]) == ("synthanom-description", 1, [str(clean)])
     assert set(found["images"]) == {"spacing_mm", "foreground_share", "intensities"}

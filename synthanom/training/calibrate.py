@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.metrics import average_precision, roc_auc
+from synthanom.progress import Track, untold
 from synthanom.shards import DataSet
 from synthanom.training.batches import StoredPictures
 from synthanom.training.checkpoint import Model
@@ -25,11 +26,12 @@ class Calibration:
     figures: dict[str, float]
 
 
-def calibrate(model: Model, data: DataSet, picks: Sequence[Pick]) -> Calibration:
+def calibrate(model: Model, data: DataSet, picks: Sequence[Pick], *, track: Track = untold) -> Calibration:
     """Choose thresholds on the validation pictures, or on evenly spaced ones of them where they are many.
 
     The pixel threshold has the largest Dice overlap with labels of at least 0.5; the sample threshold has the largest
     sum of sensitivity and specificity. Both hold for synthetic anomalies, and are a starting point for real ones.
+    `track` shows how many pictures were scored.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def calibrate(model: Model, data: DataSet, picks: Sequence[Pick]) -> Calibration
     chosen = spaced(picks, max(8, MOST_VOXELS // int(np.prod(data.shape))))
     source, aggregation = StoredPictures(data=data), model.card.sample_score()
     maps, labels, samples = [], [], []
-    for pick in chosen:
+    for pick in track("choosing thresholds", chosen, len(chosen)):
         image, label = source.picture(pick)
         found = np.clip(raw_score_map(model, image), 0.0, 1.0)
         maps.append(found.ravel())

@@ -1,6 +1,6 @@
 """The command `synthanom-train`. Heavy imports wait until there is something to train."""
 
-import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,11 +10,14 @@ from synthanom import exits
 from synthanom.errors import SynthanomError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from synthanom.shards import DataSet
     from synthanom.training.config import TrainingConfig
     from synthanom.training.run import Outcome
 
 Device = Literal["auto", "cpu", "cuda"]
+LOG = Path("logs") / "train.log"  # in the run's folder
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,6 +44,7 @@ def train(
         int, typer.Option(help="Processes that read pictures; --live on a GPU needs none to train.", min=0)
     ] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Train detectors on a data set, validated on kinds of anomaly they never saw.
@@ -55,45 +59,66 @@ def train(
     with DataSet.open(dataset) as data:
         settings = load_config(config, data.shape, overrides)
         if list_runs:
-            _list(data, settings, train_tasks)
+            _list(data, settings, train_tasks, as_json=as_json)
         elif out is None:
             raise SynthanomError("training needs a folder to write into; name one with --out")
         elif all_runs:
             if run is not None:
                 raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
-            for tasks, number in _all_runs(data, settings, train_tasks):
-                _train(data, out / f"tasks-{tasks}-run-{number}", settings, (tasks, number), workers, device)
+            places = {which: out / "tasks-{}-run-{}".format(*which) for which in _all_runs(data, settings, train_tasks)}
+            _train_all(data, settings, places, workers=workers, device=device, as_json=as_json)
         else:
-            _train(data, out, settings, (1 if train_tasks is None else train_tasks, run or 0), workers, device)
+            which = (1 if train_tasks is None else train_tasks, run or 0)
+            _train_all(data, settings, {which: out}, workers=workers, device=device, as_json=as_json)
+
+
+def _train_all(
+    data: "DataSet",
+    settings: "TrainingConfig",
+    places: "Mapping[tuple[int, int], Path]",
+    *,
+    workers: int,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Train run after run, and say what came of each."""
+    answers = []
+    for which, out in places.items():
+        outcome = _train(data, out, settings, which, workers, device)
+        answers.append({"training_tasks": which[0], "run": which[1], **asdict(outcome), "folder": str(outcome.folder)})
+        if not as_json:
+            typer.echo(_summary(outcome))
+    if as_json:
+        exits.report({"runs": answers})
 
 
 def _train(
     data: "DataSet", out: Path, settings: "TrainingConfig", which: tuple[int, int], workers: int, device: Device
-) -> None:
+) -> "Outcome":
     from synthanom.training.folds import check_folds, choose_run
 
     # again in train; here a wrong number is refused before seconds of imports
     check_folds(data.tasks, data.folds)
     choose_run(data.tasks, *which, pairing=settings.pairing)
+    from synthanom.long_runs import long_run
+    from synthanom.progress import on_terminal
     from synthanom.training.run import train as train_run
 
-    # lines while it runs are for people: none in a file or a pipe
-    report = _progress if sys.stderr.isatty() else None
-    outcome = train_run(
-        data,
-        out,
-        config=settings,
-        train_tasks=which[0],
-        run=which[1],
-        workers=workers,
-        device=device,
-        report=report,
-    )
-    typer.echo(_summary(outcome))
-
-
-def _progress(line: str) -> None:
-    typer.echo(line, err=True)
+    with long_run(out.resolve() / LOG) as long:
+        outcome = train_run(
+            data,
+            out,
+            config=settings,
+            train_tasks=which[0],
+            run=which[1],
+            workers=workers,
+            device=device,
+            # lines while it runs are for people: none in a file or a pipe
+            report=long.progress.note if on_terminal() else long.progress.record,
+            progress=long.progress,
+        )
+        long.end(exits.DONE, _summary(outcome), wrote=outcome.trained)
+    return outcome
 
 
 def _summary(outcome: "Outcome") -> str:
@@ -114,12 +139,20 @@ def _all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | No
     return [(count, run.number) for count in counts for run in runs(data.tasks, count, pairing=settings.pairing)]
 
 
-def _list(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> None:
+def _list(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None, *, as_json: bool) -> None:
     from synthanom.training.folds import runs
 
+    found = [
+        (tasks, number, runs(data.tasks, tasks, pairing=settings.pairing)[number])
+        for tasks, number in _all_runs(data, settings, train_tasks)
+    ]
+    if as_json:
+        exits.report(
+            {"runs": [{"training_tasks": tasks, "run": number, **asdict(run)} for tasks, number, run in found]}
+        )
+        return
     typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds")
-    for tasks, number in _all_runs(data, settings, train_tasks):
-        run = runs(data.tasks, tasks, pairing=settings.pairing)[number]
+    for tasks, number, run in found:
         sides = [",".join(run.train_tasks), _numbers(run.train_folds)]
         sides += [",".join(run.validation_tasks), _numbers(run.validation_folds)]
         typer.echo("\t".join([str(tasks), str(number), *sides]))

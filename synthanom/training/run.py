@@ -16,6 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 
 from synthanom.errors import SynthanomError
+from synthanom.progress import Progress, Track, silent
 from synthanom.shards import DataSet
 from synthanom.training.batches import PictureSource, StoredPictures
 from synthanom.training.calibrate import calibrate
@@ -36,6 +37,7 @@ from synthanom.training.folds import Run, check_folds, check_kinds, choose_run, 
 from synthanom.training.keyed import keyed_number
 from synthanom.training.panel import examples, write_panel
 from synthanom.training.rows import RowIndex, index_rows, training_picks, validation_picks
+from synthanom.training.showing import Batches
 
 # what Lightning and torch say about choices that are made on purpose here; everything else is shown
 EXPECTED_WARNINGS = (
@@ -81,6 +83,7 @@ def train(
     workers: int = 0,
     device: DeviceChoice = "auto",
     report: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Train one run of the task x fold cross-validation.
 
@@ -101,6 +104,8 @@ def train(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     report : callable, optional
         Told one line per epoch.
+    progress : Progress, optional
+        Shows how many batches are done, of those that the run will have if its patience lasts.
 
     Raises
     ------
@@ -124,7 +129,8 @@ def train(
         if done is not None:
             return Outcome(folder=out, **done, trained=False)
         record_start(out, environment(target))
-        return _fit(data, out, config=config, run=chosen, index=index, workers=workers, device=target, report=report)
+        told = (report, progress or silent())
+        return _fit(data, out, config=config, run=chosen, index=index, workers=workers, device=target, told=told)
 
 
 def plan(data: DataSet, config: TrainingConfig, *, train_tasks: int, run: int) -> tuple[Run, RowIndex]:
@@ -189,8 +195,9 @@ def _fit(
     index: RowIndex,
     workers: int,
     device: Literal["cpu", "cuda"],
-    report: Callable[[str], None] | None,
+    told: tuple[Callable[[str], None] | None, Progress],
 ) -> Outcome:
+    report, progress = told
     with torch.random.fork_rng():  # the caller's random state is given back
         torch.manual_seed(keyed_number(config.seed, "weights"))
         detector = build_detector(
@@ -198,14 +205,14 @@ def _fit(
         )
         module = Fitting(detector, _source(data, run, config), index=index, run=run, config=config, workers=workers)
         keeper = Keeper(out, detector.module, _card(data, run, config), patience=config.patience_steps, report=report)
-        with _quiet():
+        with _quiet(), Batches.shown(progress) as batches:
             trainer = Trainer(
                 max_epochs=config.epochs,
                 accelerator="gpu" if device == "cuda" else "cpu",
                 devices=1,
                 precision=config.precision,
                 logger=CSVLogger(save_dir=out / "logs", name=""),
-                callbacks=[keeper],
+                callbacks=[keeper, batches],
                 check_val_every_n_epoch=config.validate_every,
                 reload_dataloaders_every_n_epochs=1,
                 num_sanity_val_steps=0,
@@ -214,7 +221,7 @@ def _fit(
                 enable_model_summary=False,
             )
             _run_trainer(trainer, module, _resume_file(out))
-    return _finish(data, out, run, index, trainer, keeper)
+    return _finish(data, out, run, index, trainer, keeper, progress.track)
 
 
 def _source(data: DataSet, run: Run, config: TrainingConfig) -> PictureSource:
@@ -274,18 +281,21 @@ def _run_trainer(trainer: Trainer, module: Fitting, resume: Path | None) -> None
     except SystemExit as leave:
         # on Ctrl-C Lightning tears down, turns further Ctrl-C off and leaves with status 1
         if trainer.interrupted:
-            raise KeyboardInterrupt from leave
+            stop = leave.__context__
+            raise stop if isinstance(stop, KeyboardInterrupt) else KeyboardInterrupt from leave
         raise
     finally:
         if handler is not None and signal.getsignal(signal.SIGINT) is not handler:
             signal.signal(signal.SIGINT, handler)
 
 
-def _finish(data: DataSet, out: Path, run: Run, index: RowIndex, trainer: Trainer, keeper: Keeper) -> Outcome:
+def _finish(
+    data: DataSet, out: Path, run: Run, index: RowIndex, trainer: Trainer, keeper: Keeper, track: Track
+) -> Outcome:
     """Thresholds and a picture for the best model, then the mark that the run is finished."""
     picks = validation_picks(index, run)
     model = load_model(out, allow_import=True)
-    found = calibrate(model, data, picks)
+    found = calibrate(model, data, picks, track=track)
     training = {**model.card.training, "validation": found.figures}
     save_card(out / "best", model.card.model_copy(update={"thresholds": found.thresholds, "training": training}))
     write_panel(out / "pictures" / "validation.png", model, data, examples(picks))
