@@ -147,9 +147,8 @@ def _list(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None, 
         for tasks, number in _all_runs(data, settings, train_tasks)
     ]
     if as_json:
-        exits.report(
-            {"runs": [{"training_tasks": tasks, "run": number, **asdict(run)} for tasks, number, run in found]}
-        )
+        rows = [{"training_tasks": tasks, "run": number, **asdict(run)} for tasks, number, run in found]
+        exits.report({"runs": [{name: value for name, value in row.items() if name != "number"} for row in rows]})
         return
     typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds")
     for tasks, number, run in found:
