@@ -54,7 +54,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of `build-dataset`."""
-    exits.run(app, resume_hint="run the same command again: what is finished is kept")
+    kept = "it begins anew, and an earlier list is as it was" if "--test" in sys.argv else "what is finished is kept"
+    exits.run(app, resume_hint=f"{exits.AGAIN}: {kept}")
 
 
 @app.callback()
@@ -254,7 +255,7 @@ def _build(raw: Path, out: Path, settings: "BuildSettings", lister: "Lister", ho
             _tell_plan(raw, size, outcome.plan, run.progress, as_json=how.as_json)
             return exits.DONE
         status = exits.SKIPPED if outcome.skipped else exits.DONE
-        words = _told(outcome, part, out, settings)
+        words = _told(outcome, part, out, settings, run.progress)
         run.end(status, words, wrote=not outcome.already)
         log = run.log_path
     if how.as_json:
@@ -311,10 +312,10 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _told(outcome: "Outcome", part: "Part | None", out: Path, settings: "BuildSettings") -> str:
+def _told(outcome: "Outcome", part: "Part | None", out: Path, settings: "BuildSettings", progress: "Progress") -> str:
     """Say on stderr what was skipped; the outcome in one line."""
     for row in outcome.skipped[:SHOWN]:
-        typer.echo(f"skipped {row.path} ({row.stage}): {row.reason}", err=True)
+        progress.tell(f"skipped {row.path} ({row.stage}): {row.reason}")
     if outcome.manifest is None:
         more = f"; {len(outcome.skipped)} rows skipped" if outcome.skipped else ""
         return f"{out}: part {part} done{more}; when all are: synthanom merge {out}"
@@ -323,7 +324,7 @@ def _told(outcome: "Outcome", part: "Part | None", out: Path, settings: "BuildSe
     if outcome.already:
         return f"{out}: finished already ({counts}); nothing was written"
     if len(outcome.skipped) > SHOWN:
-        typer.echo(f"skipped {len(outcome.skipped)} in all, see {out / 'skipped.csv'}", err=True)
+        progress.tell(f"skipped {len(outcome.skipped)} in all, see {out / 'skipped.csv'}")
     size = sum(file.bytes for file in manifest.files)
     tasks = f"{len(settings.tasks)} tasks x {settings.variants} variants, {settings.folds} folds"
     return f"{out}: {counts} ({tasks}), {_size(size)}"

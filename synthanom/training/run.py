@@ -1,5 +1,6 @@
 """Training one run from a data set into a run folder, from its beginning or from where it was interrupted."""
 
+import hashlib
 import logging
 import pickle
 import platform
@@ -15,6 +16,7 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import CSVLogger
 
+from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
 from synthanom.progress import Progress, Track, silent
 from synthanom.shards import DataSet
@@ -130,6 +132,9 @@ def train(
             return Outcome(folder=out, **done, trained=False)
         record_start(out, environment(target))
         told = (report, progress or silent())
+        told[1].record(
+            f"settings {_digest(config)}, data set {data.manifest.to_dict()['digest']}, run {chosen.to_dict()}"
+        )
         return _fit(data, out, config=config, run=chosen, index=index, workers=workers, device=target, told=told)
 
 
@@ -148,6 +153,11 @@ def plan(data: DataSet, config: TrainingConfig, *, train_tasks: int, run: int) -
     training_picks(index, chosen, epoch=0, seed=config.seed, flip=0.0, live=config.live)
     validation_picks(index, chosen)
     return chosen, index
+
+
+def _digest(config: TrainingConfig) -> str:
+    """SHA-256 of the settings."""
+    return hashlib.sha256(canonical_json(config.model_dump(mode="json"))).hexdigest()
 
 
 def task_kinds(data: DataSet) -> dict[str, str]:
