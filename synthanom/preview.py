@@ -14,6 +14,7 @@ from synthanom.manifest import NAME
 from synthanom.pictures import Example
 from synthanom.preprocess import default_pipeline
 from synthanom.preprocess.pipeline import Normalise
+from synthanom.progress import Track, untold
 from synthanom.recipe import Recipe
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
@@ -78,11 +79,17 @@ def preview_dataset(folder: Path, *, seed: int, tasks: Sequence[str] | None = No
 
 
 def preview_scan(
-    path: Path, *, seed: int, tasks: Sequence[str] | None = None, normalise: Normalise = "auto"
+    path: Path,
+    *,
+    seed: int,
+    tasks: Sequence[str] | None = None,
+    normalise: Normalise = "auto",
+    track: Track = untold,
 ) -> Preview:
     """Make one anomaly of each task in one scan, preprocessed as the builder does by default.
 
     `intra_blend` borrows from the scan's mirror image and `inter_blend` from procedural textures; the titles say so.
+    `track` shows how many tasks are done.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def preview_scan(
     sample, kind = _scan(path, normalise)
     donors = _own_donors(sample)
     examples, notes = [], []
-    for name in chosen:
+    for name in track("making anomalies", chosen, len(chosen)):
         try:
             examples.append(_made_example(sample, name, seed, donors))
         except (NoPlace, NothingVisible, UnsuitableRegion) as reason:

@@ -86,7 +86,9 @@ def test_archives_are_not_unpacked(tmp_path):
     content = listing(raw)
     ran = build(raw, "--out", tmp_path / "data", "--tasks", "sink", "--variants", 1, "--workers", 1)
     assert ran.status == 3 and "scan.nii.gz" in ran.err
-    assert listing(raw) == content and sorted(p.name for p in tmp_path.iterdir()) == ["data", "more", "raw"]
+    assert listing(raw) == content and sorted(p.name for p in tmp_path.iterdir()) == [
+        "data", "data.log", "more", "raw",
+    ]  # fmt: skip
 
 
 def test_links_are_followed_inside_the_raw_data_only(tmp_path):
@@ -119,7 +121,7 @@ def test_names_are_only_names(tmp_path):
     ran = build(raw, "--out", out, "--tasks", "sink", "--variants", 1, "--workers", 1)
     assert ran.status == 0
     assert [entry for entry in listing(tmp_path) if Path(entry[0]).is_relative_to(raw)] == before[1:]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "raw"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "data.log", "raw"]
     with DataSet.open(out) as data:
         assert set(data.healthy_ids) == {f"{name}/{name}" for name in names}
 
@@ -133,7 +135,7 @@ def test_text_in_headers_is_only_text(tmp_path):
         image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"!!python/object/apply:os.system"))
         nibabel.save(nibabel.Nifti1Image(image.get_fdata().astype(np.float32), image.affine, image.header), path)
     ran = build(raw, "--out", tmp_path / "data", "--tasks", "sink", "--variants", 1, "--workers", 1)
-    assert ran.status == 0 and sorted(p.name for p in tmp_path.iterdir()) == ["data", "raw"]
+    assert ran.status == 0 and sorted(p.name for p in tmp_path.iterdir()) == ["data", "data.log", "raw"]
 
 
 @pytest.mark.parametrize(

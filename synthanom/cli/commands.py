@@ -65,19 +65,20 @@ def preview(
     from synthanom.cli.saving import check_picture, save_picture
     from synthanom.pictures import panel
     from synthanom.preview import is_dataset, preview_dataset, preview_scan
+    from synthanom.progress import shown
 
     check_picture(out, source)
     chosen = None if tasks is None else [name.strip() for name in tasks.split(",")]
     if is_dataset(source):
         if normalise != "auto":
             raise SynthanomError(f"{source}: a data set is normalised already; leave --normalise out")
-        shown = preview_dataset(source, seed=seed, tasks=chosen)
+        found = preview_dataset(source, seed=seed, tasks=chosen)
     else:
-        shown = preview_scan(source, seed=seed, tasks=chosen, normalise=normalise)
-    for note in shown.notes:
+        found = preview_scan(source, seed=seed, tasks=chosen, normalise=normalise, track=shown().track)
+    for note in found.notes:
         typer.echo(f"not shown: {note}", err=True)
-    save_picture(out, panel(shown.examples, shown.heading))
-    typer.echo(f"{out}: {len(shown.examples)} tasks, {out.stat().st_size // 1000} kB")
+    save_picture(out, panel(found.examples, found.heading))
+    typer.echo(f"{out}: {len(found.examples)} tasks, {out.stat().st_size // 1000} kB")
 
 
 @app.command()
