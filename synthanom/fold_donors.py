@@ -16,7 +16,7 @@ from synthanom.streams import stream
 from synthanom.textures import SET_NAME, TextureDonors
 
 OWN_SET = "own"  # the donor set's name in recipes where donors are rows of the same data set
-TEXTURES_PER_FOLD = 32
+TEXTURES_PER_FOLD, FEWEST_TEXTURES = 32, 8  # of one channel, and of many: all of a data set fit in memory
 LARGEST_TEXTURE = {2: 256, 3: 64}  # voxels a side: 64^3 takes 0.06 s to make, 160 x 224 x 160 took 1.7 s
 KEPT_BYTES = 128 * 2**20  # of donors kept decompressed
 
@@ -71,6 +71,20 @@ class Kept:
 
 def _bytes(sample: Sample) -> int:
     return sample.image.nbytes + sample.foreground.nbytes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Memory:
+    """What stays in memory of donors, images and textures apart: images come and go, textures are few and slow to make.
+
+    Attributes
+    ----------
+    images : Kept
+    textures : Kept
+    """
+
+    images: Kept = field(default_factory=Kept)
+    textures: Kept = field(default_factory=Kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +174,7 @@ def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> d
         "shape": [min(side, LARGEST_TEXTURE[len(shape)]) for side in shape],
         "channels": channels,
         "deviation": deviation,
-        "per_fold": TEXTURES_PER_FOLD,
+        "per_fold": max(FEWEST_TEXTURES, TEXTURES_PER_FOLD // channels),
     }
 
 
@@ -171,7 +185,7 @@ def fold_donors(
     external: DataSet | None,
     *,
     shortlist: Shortlist | None = None,
-    kept: Kept | None = None,
+    memory: Memory | None = None,
 ) -> dict[str, DonorSet]:
     """The donors of every task for the rows of one fold.
 
@@ -187,7 +201,7 @@ def fold_donors(
         The external donors, opened, where the configuration names a data set.
     shortlist : Shortlist, optional
         Which of them; all by default.
-    kept : Kept, optional
+    memory : Memory, optional
         Where donors stay in memory; one for each task by default.
 
     Returns
@@ -204,20 +218,20 @@ def fold_donors(
     if shortlist is not None:
         own = shortlist.of(fold, "intra_blend", own, [subjects[i] for i in own])
     return {
-        "intra_blend": _rows(data, own, OWN_SET, kept),
-        "inter_blend": _external(fold, donors, external, (shortlist, kept)),
+        "intra_blend": _rows(data, own, OWN_SET, memory),
+        "inter_blend": _external(fold, donors, external, (shortlist, memory)),
     }
 
 
 def _external(
-    fold: int, donors: Mapping[str, Any], external: DataSet | None, how: tuple[Shortlist | None, Kept | None]
+    fold: int, donors: Mapping[str, Any], external: DataSet | None, how: tuple[Shortlist | None, Memory | None]
 ) -> DonorSet:
-    shortlist, kept = how
+    shortlist, memory = how
     if donors["kind"] == SET_NAME:
         textures = textures_of(donors, fold)
         names = tuple(f"texture-{textures.start + i}" for i in range(len(textures)))
         keys = [(SET_NAME, textures.start + i) for i in range(len(textures))]
-        recent = RecentlyUsed(textures, kept or Kept(), keys)
+        recent = RecentlyUsed(textures, (memory or Memory()).textures, keys)
         return DonorSet(name=SET_NAME, samples=recent, ids=names, subjects=names)
     if external is None:
         raise SynthanomError(f"inter_blend borrows from data set {donors['name']!r}, which is not given; pass --donors")
@@ -226,7 +240,7 @@ def _external(
     rows = [i for i, subject in enumerate(subjects) if folds[subject] == fold]
     if shortlist is not None:
         rows = shortlist.of(fold, "inter_blend", rows, [subjects[i] for i in rows])
-    return _rows(external, rows, str(donors["name"]), kept)
+    return _rows(external, rows, str(donors["name"]), memory)
 
 
 def textures_of(donors: Mapping[str, Any], fold: int) -> TextureDonors:
@@ -241,12 +255,12 @@ def textures_of(donors: Mapping[str, Any], fold: int) -> TextureDonors:
     )
 
 
-def _rows(data: DataSet, rows: Sequence[int], name: str, kept: Kept | None) -> DonorSet:
+def _rows(data: DataSet, rows: Sequence[int], name: str, memory: Memory | None) -> DonorSet:
     keys = [row_key(data, row) for row in rows]
     names, subjects = data.healthy_ids, data.healthy_subjects
     return DonorSet(
         name=name,
-        samples=RecentlyUsed(HealthyRows(data, tuple(rows)), kept or Kept(), keys),
+        samples=RecentlyUsed(HealthyRows(data, tuple(rows)), (memory or Memory()).images, keys),
         ids=tuple(names[i] for i in rows),
         subjects=tuple(subjects[i] for i in rows),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
-from synthanom.fold_donors import Kept, Shortlist, fold_donors, row_key
+from synthanom.fold_donors import Kept, Memory, Shortlist, fold_donors, row_key
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import Manifest
 from synthanom.preprocess import Pipeline
@@ -43,7 +43,8 @@ from synthanom_builders.survey import Finding, look_at, reader_of
 DONOR_BYTES = 32 << 20
 FEWEST_DONORS, MOST_DONORS = 4, 64
 UNITS_TOGETHER = 16
-KEPT_BYTES = 448 << 20
+KEPT_BYTES = 288 << 20
+TEXTURE_BYTES = 256 << 20  # all 160 of five folds; made over and over they took a fifth of a large build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,12 @@ def _anomaly_unit(place: Place, task: str, number: int) -> UnitRecord:
     made, skipped = [], []
     for fold, cases in _by_fold(plan, number, opened.rows).items():
         donors = fold_donors(
-            opened.data, fold, plan.resolved["donors"], _external(place.donors), shortlist=shortlist, kept=opened.kept
+            opened.data,
+            fold,
+            plan.resolved["donors"],
+            _external(place.donors),
+            shortlist=shortlist,
+            memory=opened.memory,
         )
         for case, variants in cases.items():
             row = opened.rows[case]
@@ -248,16 +254,16 @@ class Opened:
     data : DataSet
     rows : mapping
         Healthy row of every case that has one.
-    kept : Kept
+    memory : Memory
     """
 
     data: DataSet
     rows: Mapping[int, int]
-    kept: Kept
+    memory: Memory
 
     def sample(self, row: int) -> Sample:
         """A healthy row, kept for the other tasks and as a donor."""
-        return self.kept.get(row_key(self.data, row), lambda: self.data.healthy(row))
+        return self.memory.images.get(row_key(self.data, row), lambda: self.data.healthy(row))
 
 
 def _shortlist(plan: Plan, number: int) -> Shortlist:
@@ -301,8 +307,8 @@ def _opened(place: Place) -> Opened:
         fingerprint={},
         files=files,
     )
-    kept = Kept(most=KEPT_BYTES)
-    return Opened(data=DataSet(place.out, manifest), rows=rows_of_cases(records), kept=kept)
+    memory = Memory(images=Kept(most=KEPT_BYTES), textures=Kept(most=TEXTURE_BYTES))
+    return Opened(data=DataSet(place.out, manifest), rows=rows_of_cases(records), memory=memory)
 
 
 def _check_there(place: Place) -> None:
