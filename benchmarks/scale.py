@@ -100,6 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         raw = cohort.write_cohort(Path(folder) / "raw", arguments.subjects, shape)
         few = cohort.write_cohort(Path(folder) / "few", max(10, arguments.subjects // FEWER), shape)
+        warm_up(cohort.write_cohort(Path(folder) / "first", 10, shape), Path(folder) / "data-first")
         rows = [measure((raw, few), Path(folder), codec, arguments.variants) for codec in arguments.codec or CODECS]
         flat = cohort.write_pictures(Path(folder) / "pictures", arguments.pictures, side)
         rows.append(measure((flat, None), Path(folder), DEFAULT, arguments.variants))
@@ -107,6 +108,12 @@ def main() -> None:
     sys.stdout.write(json.dumps([asdict(row) for row in rows]) + "\n" if arguments.json else text)
     if arguments.write:
         pages.put(PAGE, "scale", text)
+
+
+def warm_up(raw: Path, out: Path) -> None:
+    """Build a little first: compiling the kernels takes seconds and hundreds of MiB, once on a machine."""
+    build(raw, out, DEFAULT, 1)
+    shutil.rmtree(out)
 
 
 def measure(given: tuple[Path, Path | None], folder: Path, codec: str, variants: int) -> Row:

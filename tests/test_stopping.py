@@ -3,15 +3,17 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from building import build, shards, write_pictures
+from building import COMMAND, build, shards, write_pictures
+from faulty import group_members, wait_until
 from running import BUILD, SYNTHANOM, TRAIN, answer, ran, stopping
 from saved_models import write_model
-from test_build_faults import MANY, begun, done_units, group_members, started, wait_until
 from test_run_log import read
 from tiny_dataset import write_tiny
 
@@ -20,6 +22,7 @@ from synthanom.preprocess import default_pipeline
 from synthanom.training.cli import main as train
 from synthanom.volumes import write_picture
 
+MANY = ("--variants", "32", "--tasks", "sink,source,smooth_intensity", "--folds", "3", "--workers", "2")
 STATUS = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "terminated")}
 
 
@@ -53,6 +56,16 @@ def stopped(name, function, call, main, *arguments, cwd=None):
     (line,) = [line for line in done.stderr.splitlines() if line.startswith(word)]
     assert line.startswith(f"{word}; to go on, run the same command again")
     return line, done
+
+
+def done_units(out: Path) -> int:
+    return len(list(out.glob(".units/*.json")))
+
+
+def begun(process: subprocess.Popen, out: Path, units: int) -> bool:
+    """Wait until so many units are finished; False if the build ended before."""
+    wait_until(lambda: process.poll() is not None or done_units(out) >= units)
+    return process.poll() is None
 
 
 def test_a_replay(built):
@@ -113,7 +126,10 @@ def test_training_goes_on_from_its_last_epoch(data, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_build_that_a_scheduler_ends(tmp_path):
     raw, out = write_pictures(tmp_path / "raw"), tmp_path / "data"
-    process = started(raw, out, *MANY)
+    process = subprocess.Popen(
+        [*COMMAND, "folder", str(raw), "--out", str(out), *MANY],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     assert begun(process, out, 2)
     workers = [member for member in group_members(process.pid) if member != process.pid]
     for member in workers:  # as a scheduler does: every process of the job, in any order
