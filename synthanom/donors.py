@@ -25,12 +25,16 @@ class DonorSet:
     samples : sequence of Samples
     ids, subjects : tuples of str, optional
         What `samples[i]` would say of itself, so that choosing one does not read the others.
+    remade : bool
+        Whether the samples are computed anew on another machine than the recipes' and may be rounded in another way
+        there: `find` does not compare their digests.
     """
 
     name: str
     samples: Sequence[Sample]
     ids: tuple[str, ...] | None = None
     subjects: tuple[str, ...] | None = None
+    remade: bool = False
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -129,11 +133,11 @@ def find(task: type[AbstractTask], reference: DonorRef, donors: Donors | None) -
     given = donors_for(task, donors)
     where = f" of set {reference.set!r}" if reference.set else ""
     donor = given.find(reference.id) if given is not None else None
-    if donor is None:
+    if given is None or donor is None:
         raise SynthanomError(
             f"the recipe needs donor {reference.id!r}{where}, which is not in donors=; pass that data set"
         )
-    if donor.sha256 != reference.sha256:
+    if donor.sha256 != reference.sha256 and not given.remade:
         raise SynthanomError(
             f"donor {reference.id!r}{where} must have digest {reference.sha256[:12]}, got {donor.sha256[:12]}; "
             "the image or its preprocessing changed since the recipe was made"

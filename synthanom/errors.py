@@ -26,3 +26,7 @@ class MissingExtra(SynthanomError):
 
 class NormalisationWarning(UserWarning):
     """The image is not in the units that the default settings assume (z-scored or scaled to [-1, 1])."""
+
+
+class MissingDonor(SynthanomError):
+    """A donor that a recipe names is in none of the data sets at hand."""

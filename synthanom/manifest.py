@@ -235,7 +235,7 @@ def replaced_file(path: Path | str) -> Iterator[IO[bytes]]:
     temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with temporary.open("w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

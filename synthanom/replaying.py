@@ -1,24 +1,19 @@
 """Making stored anomalies again from their recipes, and comparing."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from synthanom.donors import DonorSet
-from synthanom.errors import SynthanomError
-from synthanom.fold_donors import fold_donors
+from synthanom.donor_finding import DonorFinder, Folders, finding_donors
+from synthanom.errors import MissingDonor, SynthanomError
 from synthanom.labels import FlippedGaussian
-from synthanom.manifest import NAME
 from synthanom.progress import Track, untold
 from synthanom.recipe import Recipe
 from synthanom.shards import AnomalyPicture, DataSet, fingerprint
 from synthanom.shards.codecs import DEFAULT
 from synthanom.synthesis import Result, replay
-from synthanom.textures import SET_NAME
 
 IMAGE_TOLERANCE = 1e-4  # of the image's range, between machines of different fingerprints
 # the label's steepest slope is 0.61 / sigma per unit of change: images within tolerance keep within this for sigma 0.2
@@ -47,32 +42,34 @@ class ReplayReport:
     largest_difference: float
 
 
-def check_replay(folder: Path | str, donors: Path | str | None = None, *, track: Track = untold) -> ReplayReport:
+def check_replay(folder: Path | str, donors: Folders = None, *, track: Track = untold) -> ReplayReport:
     """Make every anomaly of a data set again from its recipe and compare it with what is stored.
 
     Parameters
     ----------
     folder : path
         A finished data set.
-    donors : path, optional
-        Where the external donors' data set lies now; its place when the data set was built by default.
+    donors : path or sequence of paths, optional
+        Data sets to look for external donors in. These are known by their digests, whatever the folders are called.
+        Without it they are looked for where they lay when the data set was built, and beside it.
     track : Track
         Shows how many rows were made.
 
     Raises
     ------
+    MissingDonor
+        If a donor is in none of them.
     SynthanomError
-        If the data set or its donors cannot be opened; rows that cannot be read or made are problems in the report.
+        If a data set cannot be opened; rows that cannot be read or made are problems in the report.
     """
     with DataSet.open(folder) as data:
-        same = dict(data.manifest.fingerprint) == fingerprint(data.manifest.configuration.get("codec", DEFAULT))
-        external = open_donors(data, donors)
-        tasks = [task.name for task in data.manifest.tasks]
-        rows = ((task, row, known) for task in tasks for row, known in _by_fold(data, task, external))
-        found = [
-            (task, row, *_compared(data, task, row, (available, same)))
-            for task, row, available in track("replaying rows", rows, data.manifest.counts["anomalies"])
-        ]
+        same = _same_fingerprint(data)
+        with finding_donors(data, donors, remade=not same) as finder:
+            rows = ((task.name, row) for task in data.manifest.tasks for row in _by_fold(data, task.name))
+            found = [
+                (task, row, *_compared(data, task, row, (finder, same)))
+                for task, row in track("replaying rows", rows, data.manifest.counts["anomalies"])
+            ]
     order = {task.name: place for place, task in enumerate(data.manifest.tasks)}
     problems = sorted((order[task], row, f"{task} row {row}: {words}") for task, row, words, _ in found if words)
     return ReplayReport(
@@ -83,8 +80,8 @@ def check_replay(folder: Path | str, donors: Path | str | None = None, *, track:
     )
 
 
-def replay_row(folder: Path | str, task: str, row: int, donors: Path | str | None = None) -> Result:
-    """Make one stored anomaly again from its recipe.
+def replay_row(folder: Path | str, task: str, row: int, donors: Folders = None) -> Result:
+    """Make one stored anomaly again from its recipe; no raw file is needed.
 
     Parameters
     ----------
@@ -94,54 +91,20 @@ def replay_row(folder: Path | str, task: str, row: int, donors: Path | str | Non
         Stored name.
     row : int
         Counted over all shards of the task in name order.
-    donors : path, optional
-        As for `check_replay`.
+    donors : path or sequence of paths, optional
+        As for `check_replay`; looked for only if the row borrowed from external ones.
 
     Raises
     ------
+    MissingDonor
+        If a donor is in none of the data sets.
     SynthanomError
-        If there is no such row, it is damaged, or its donors are missing.
+        If there is no such row, or it is damaged.
     """
     with DataSet.open(folder) as data:
         stored = data.anomaly(task, row)
-        fold = data.folds[data.healthy(stored.healthy_index).subject]
-        available = fold_donors(data, fold, _donor_settings(data), open_donors(data, donors))
-        return _again(data, stored, available)
-
-
-def open_donors(data: DataSet, donors: Path | str | None = None) -> DataSet | None:
-    """The data set that `inter_blend` borrowed from when `data` was built; None where those were textures.
-
-    Parameters
-    ----------
-    donors : path, optional
-        Where it lies now, if it was moved.
-
-    Raises
-    ------
-    SynthanomError
-        If it is not there, or is another one.
-    """
-    settings = _donor_settings(data)
-    if settings["kind"] == SET_NAME:
-        if donors is not None:
-            raise SynthanomError(
-                f"{data.folder}: was built with procedural textures, not with donors of {donors}; leave --donors out"
-            )
-        return None
-    place = Path(settings["path"] if donors is None else donors)
-    if not (place / NAME).is_file():
-        raise SynthanomError(
-            f"{data.folder}: inter_blend borrowed from data set {settings['name']!r}, which is not at {place}; "
-            "say where it lies with --donors"
-        )
-    found = hashlib.sha256((place / NAME).read_bytes()).hexdigest()
-    if found != settings["sha256"]:
-        raise SynthanomError(
-            f"{place}: must be the donors that {data.folder} was built with ({NAME} with digest "
-            f"{settings['sha256'][:12]}), got {found[:12]}; pass that data set with --donors"
-        )
-    return DataSet.open(place)
+        with finding_donors(data, donors, remade=not _same_fingerprint(data)) as finder:
+            return _again(data, stored, finder)
 
 
 def stored_labeller(data: DataSet) -> FlippedGaussian:
@@ -162,36 +125,30 @@ def stored_labeller(data: DataSet) -> FlippedGaussian:
         raise SynthanomError(f"{data.folder}: its labeller is not known here ({error}); upgrade synthanom") from error
 
 
-def _donor_settings(data: DataSet) -> Mapping[str, Any]:
-    """What the configuration says about donors."""
-    settings = data.manifest.configuration.get("donors")
-    if not isinstance(settings, Mapping) or "kind" not in settings:
-        raise SynthanomError(f"{data.folder}: its configuration must say which donors were used, got {settings!r}")
-    return settings
+def _same_fingerprint(data: DataSet) -> bool:
+    return dict(data.manifest.fingerprint) == fingerprint(data.manifest.configuration.get("codec", DEFAULT))
 
 
-def _by_fold(data: DataSet, task: str, external: DataSet | None) -> Iterator[tuple[int, Mapping[str, DonorSet]]]:
-    """Every row of a task with its donors, fold by fold: one fold's donors are in memory at a time."""
+def _by_fold(data: DataSet, task: str) -> Iterator[int]:
+    """Every row of a task, fold by fold: rows of one fold share their donors."""
     subjects = data.healthy_subjects
-    for fold in sorted(set(data.folds.values())):
-        available = fold_donors(data, fold, _donor_settings(data), external)
-        for index, subject in enumerate(subjects):
-            if data.folds[subject] == fold:
-                for row in data.rows_of(task, index):
-                    yield row, available
+    for index in sorted(range(len(subjects)), key=lambda index: data.folds[subjects[index]]):
+        yield from data.rows_of(task, index)
 
 
-def _again(data: DataSet, stored: AnomalyPicture, available: Mapping[str, DonorSet]) -> Result:
+def _again(data: DataSet, stored: AnomalyPicture, finder: DonorFinder) -> Result:
     recipe = Recipe.from_json(stored.recipe)
-    return replay(data.healthy(stored.healthy_index), recipe, stored_labeller(data), donors=available)
+    return replay(data.healthy(stored.healthy_index), recipe, stored_labeller(data), donors=finder.of(recipe))
 
 
-def _compared(data: DataSet, task: str, row: int, how: tuple[Mapping[str, DonorSet], bool]) -> tuple[str, float]:
+def _compared(data: DataSet, task: str, row: int, how: tuple[DonorFinder, bool]) -> tuple[str, float]:
     """What is wrong with a row (empty if nothing), and the largest difference as a share of the image's range."""
-    available, same = how
+    finder, same = how
     try:
         stored = data.anomaly(task, row)
-        made = _again(data, stored, available)
+        made = _again(data, stored, finder)
+    except MissingDonor:  # one for all rows, not a problem of each
+        raise
     except SynthanomError as error:
         return str(error), 0.0
     span = float(np.ptp(data.healthy(stored.healthy_index).image)) or 1.0

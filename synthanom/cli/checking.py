@@ -1,6 +1,7 @@
 """What `synthanom check` says."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from synthanom.progress import shown
 from synthanom.replaying import ReplayReport, check_replay
 
 
-def check_data(data: Path, *, replay: bool, donors: Path | None, as_json: bool) -> int:
+def check_data(data: Path, *, replay: bool, donors: Sequence[Path], as_json: bool) -> int:
     """Check a data set, say what was found, and return the exit status.
 
     Raises

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from synthanom import exits
+from synthanom.cli.exporting import export
 from synthanom.cli.merging import merge
 from synthanom.errors import SynthanomError
 
@@ -15,11 +16,16 @@ if TYPE_CHECKING:
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 Missing = Literal["refuse", "healthy"]
+Donors = Annotated[
+    list[Path] | None,
+    typer.Option(help="To replay: data set to find external donors in, by their digests; repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
 
 # after an interruption
 HINTS = {
     "predict": f"{exits.AGAIN}: it begins anew, and writes over the maps that are there",
+    "export": f"{exits.AGAIN}: files that are finished are kept",
     "check": f"{exits.AGAIN}: it only reads",
     "describe": f"{exits.AGAIN}: nothing was written",
     "evaluate": f"{exits.AGAIN}: nothing was written",
@@ -85,15 +91,15 @@ def preview(
 def check(
     data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
     replay: Annotated[bool, typer.Option("--replay", help="Also make every anomaly again and compare.")] = False,
-    donors: Annotated[Path | None, typer.Option(help="With --replay: where the external donors lie now.")] = None,
+    donors: Donors = None,
     as_json: Json = False,
 ) -> None:
     """Verify a data set: digests, schema, ranges; with --replay every picture from its recipe."""
     from synthanom.cli.checking import check_data
 
-    if donors is not None and not replay:
+    if donors and not replay:
         raise SynthanomError("--donors is needed to replay only; add --replay or leave it out")
-    raise typer.Exit(check_data(data, replay=replay, donors=donors, as_json=as_json))
+    raise typer.Exit(check_data(data, replay=replay, donors=donors or (), as_json=as_json))
 
 
 @app.command()
@@ -102,12 +108,12 @@ def replay(
     task: Annotated[str, typer.Argument(help="Stored name of the task.", show_default=False)],
     row: Annotated[int, typer.Argument(help="Row of the task, from 0.", show_default=False)],
     out: Annotated[Path, typer.Option(help="NIfTI, or PNG of a 2D image; the label is written beside it.")],
-    donors: Annotated[Path | None, typer.Option(help="Where the external donors lie now.")] = None,
+    donors: Donors = None,
 ) -> None:
     """Make a stored picture again from its recipe, and write it with its label."""
     from synthanom.cli.saving import save_row
 
-    for path in save_row(data, task, row, out, donors=donors):
+    for path in save_row(data, task, row, out, donors=donors or ()):
         typer.echo(str(path))
 
 
@@ -267,6 +273,7 @@ def _print_evaluation(found: "Evaluation") -> None:
 
 
 app.command()(merge)
+app.command()(export)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from synthanom.description import Description
 from synthanom.description.anomalies import LABEL_EDGES, MARKED_ROWS
+from synthanom.exporting.room import size_text
 from synthanom.leaks import KINDS
 from synthanom.metrics import Interval
 
@@ -45,7 +46,7 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
     """Name and value of what a data set holds."""
     manifest = found.manifest
     sides = " x ".join(str(side) for side in manifest.shape)
-    healthy, anomalies = found.stored_bytes
+    stored = [size_text(count) for count in found.stored_bytes]
     # what images and labels of all rows would take without compression
     voxels = math.prod(manifest.shape)
     dense = 4 * voxels * (manifest.counts["healthy"] * manifest.channels)
@@ -63,7 +64,7 @@ def description_lines(found: Description) -> list[tuple[str, str]]:
         *((f"task {task.name}", f"{task.rows} rows") for task in found.tasks),
         ("variants", f"{manifest.variants} per image and task"),
         ("seed", str(manifest.seed)),
-        ("on disk", f"{_size(healthy)} healthy, {_size(anomalies)} anomalies ({_size(dense)} as plain arrays)"),
+        ("on disk", f"{stored[0]} healthy, {stored[1]} anomalies ({size_text(dense)} as plain arrays)"),
         ("built by", f"synthanom {manifest.version}"),
     ]
 
@@ -129,12 +130,3 @@ def interval_text(interval: Interval) -> str:
     if interval.draws == 0 or np.isnan(interval.low):
         return text
     return f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.3g} {unit}"

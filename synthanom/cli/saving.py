@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def save_json(out: Path, content: dict[str, Any]) -> None:
         file.write(json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
 
 
-def save_row(data: Path, task: str, row: int, out: Path, *, donors: Path | None = None) -> tuple[Path, ...]:
+def save_row(data: Path, task: str, row: int, out: Path, *, donors: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Make a stored picture again and write it and its label; the paths written.
 
     NIfTI keeps the values and the affine, one file per channel where there are several. PNG is for 2D images of one

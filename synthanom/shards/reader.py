@@ -176,6 +176,15 @@ class DataSet:
         """
         return self._keys(task)[0]
 
+    def variants(self, task: str) -> npt.NDArray[np.int32]:
+        """Variant of every row of `task`, in order; no picture is read.
+
+        Raises
+        ------
+        SynthanomError
+        """
+        return self._keys(task)[1]
+
     def rows_of(self, task: str, healthy_index: int) -> list[int]:
         """Rows of `task` made from healthy row `healthy_index`, ordered by variant; no picture is read.
 

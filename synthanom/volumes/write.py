@@ -14,6 +14,7 @@ from synthanom.arrays import FloatArray
 from synthanom.errors import SynthanomError
 
 GZIP_LEVEL = 3
+MAX_SIDE = 32767  # of NIfTI-1: sides are 16-bit integers
 
 
 def write_volume(
@@ -46,9 +47,13 @@ def write_volume(
         raise SynthanomError(f"{target}: a volume is written as NIfTI; end the name in .nii or .nii.gz")
     if array.ndim not in (2, 3):
         raise SynthanomError(f"{target}: an array ([Z,] Y, X) is needed, got shape {array.shape}; take one channel")
-    stored = np.asarray(array, dtype=np.uint8 if array.dtype == bool else np.float32)
-    data = _nifti_bytes(stored.T if stored.ndim == 3 else stored.T[..., None], affine, spacing)
-    write_bytes(target, gzip.compress(data, GZIP_LEVEL, mtime=0) if target.name.endswith(".gz") else data)
+    data = nifti_bytes(array, affine, spacing)
+    write_bytes(target, packed(data) if target.name.endswith(".gz") else data)
+
+
+def packed(data: bytes) -> bytes:
+    """The bytes of a .gz file; the same content gives the same bytes."""
+    return gzip.compress(data, GZIP_LEVEL, mtime=0)
 
 
 def write_picture(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
@@ -97,10 +102,28 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise SynthanomError(f"{path}: cannot be written ({reason}); check the folder and the space left") from error
 
 
-def _nifti_bytes(voxels: npt.NDArray[Any], affine: npt.ArrayLike | None, spacing: Sequence[float] | None) -> bytes:
-    """A whole NIfTI-1 file; voxels in nibabel's axis order."""
+def nifti_bytes(
+    array: npt.NDArray[Any], affine: npt.ArrayLike | None = None, spacing: Sequence[float] | None = None
+) -> bytes:
+    """A whole NIfTI-1 file, as `write_volume` writes it.
+
+    Parameters
+    ----------
+    array : ndarray of shape ([Z,] Y, X) or (C, Z, Y, X)
+        Channels become the fourth axis; those of 2D images come as (C, 1, Y, X).
+    affine, spacing : as `write_volume`
+
+    Raises
+    ------
+    SynthanomError
+        If a side is longer than NIfTI-1 can say.
+    """
     import nibabel
 
+    if max(array.shape) > MAX_SIDE:
+        raise SynthanomError(f"NIfTI-1 holds sides of up to {MAX_SIDE} voxels, got shape {array.shape}; use HDF5")
+    stored = np.asarray(array, dtype=np.uint8 if array.dtype == bool else np.float32)
+    voxels = stored.T[..., None] if stored.ndim == 2 else stored.T  # (x, y, z[, channel])
     matrix: FloatArray | None = None if affine is None else np.asarray(affine, dtype=np.float64)
     image: Any = nibabel.Nifti1Image(voxels, matrix)  # type: ignore[no-untyped-call]
     if matrix is None and spacing is not None:
