@@ -11,6 +11,7 @@ from typing import Any
 
 from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
+from synthanom.listed import is_listed, listed_bytes
 from synthanom.manifest import NAME, FileRecord, Manifest, TaskRecord, describe_file, replaced_file, write_manifest
 from synthanom.progress import Track, untold
 from synthanom.shards import AnomalyRow, DataSet, write_anomalies
@@ -218,7 +219,7 @@ def _copied(folder: Path, record: FileRecord, out: Path, path: str) -> FileRecor
     """Copy a shard under another name, and make sure that it is the one that the manifest lists."""
     with (folder / record.path).open("rb") as source, replaced_file(out / path) as target:
         shutil.copyfileobj(source, target, 1 << 20)
-    copied = describe_file(out, path, record.rows)
+    copied = describe_file(out, path, record.rows, record.content)
     if copied.sha256 != record.sha256:
         raise SynthanomError(f"{folder / record.path}: must be as the manifest says, and is not; see synthanom check")
     return copied
@@ -238,12 +239,12 @@ def _tables(out: Path, sources: Sequence[_Source]) -> list[FileRecord]:
     """One `skipped.csv` of all; `cases.csv` only where all have the same columns."""
     files = []
     for name in ("skipped.csv", "cases.csv"):
-        given = [source.data.folder / name for source in sources]
-        texts = [path.read_text(encoding="utf-8") for path in given if path.is_file()]
-        heads = {text.partition("\n")[0] for text in texts}
-        if len(texts) == len(sources) and len(heads) == 1:
+        given = [(source.data.folder, source.data.manifest) for source in sources]
+        tables = [listed_bytes(*place, name).partition(b"\n") for place in given if is_listed(place[1], name)]
+        heads = {head for head, _, _ in tables}
+        if len(tables) == len(sources) and len(heads) == 1:
             with replaced_file(out / name) as file:
-                file.write((heads.pop() + "\n" + "".join(text.partition("\n")[2] for text in texts)).encode("utf-8"))
+                file.write(heads.pop() + b"\n" + b"".join(rows for _, _, rows in tables))
             files.append(describe_file(out, name))
     return files
 

@@ -5,6 +5,7 @@ The manifest is written last, so a folder without it is unfinished whatever else
 
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ KIND = "synthanom-dataset"
 NAME = "dataset.json"
 TABLES = ("plan.json", "skipped.csv", "cases.csv")  # files beside the shards that a manifest may list
 HEALTHY_NAME = re.compile(r"healthy/[0-9]{5}\.h5")
+DIGEST = re.compile("[0-9a-f]{64}")
 ANOMALIES_NAME = re.compile(r"anomalies/([a-z][a-z0-9_]*)/[0-9]{5}\.h5")
 DAMAGED = "restore it from a copy, or build the data set again into an empty folder"
 
@@ -41,12 +43,16 @@ class FileRecord:
         Length of the file.
     rows : int
         Rows in a shard; 0 for other files.
+    content : str
+        The name that a shard gives its content (root attribute ``content``), by which a reader knows that no other
+        shard lies in its place; empty for other files, and in data sets that were written before shards had one.
     """
 
     path: str
     sha256: str
     bytes: int
     rows: int
+    content: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +134,7 @@ class Manifest:
             "donor_folds": dict(self.donor_folds),
             "counts": dict(self.counts),
             "fingerprint": dict(self.fingerprint),
-            "files": [{"path": f.path, "sha256": f.sha256, "bytes": f.bytes, "rows": f.rows} for f in self.files],
+            "files": [_file_json(file) for file in self.files],
         }
         return {**content, "digest": hashlib.sha256(canonical_json(content)).hexdigest()}
 
@@ -144,9 +150,14 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     path = Path(folder) / NAME
     _check_consistency(manifest, path)
     _check_sizes(manifest, path.parent)
-    text = json.dumps(manifest.to_dict(), sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False)
     with replaced_file(path) as file:
-        file.write(text.encode("ascii") + b"\n")
+        file.write(manifest_bytes(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """What `dataset.json` holds, to the last byte."""
+    text = json.dumps(manifest.to_dict(), sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii") + b"\n"
 
 
 def read_manifest(folder: Path | str) -> Manifest:
@@ -190,8 +201,8 @@ def refuse_other_format(path: Path, found: object) -> None:
         raise SynthanomError(f"{path}: format must be {FORMAT}, got {found!r}; {DAMAGED}")
 
 
-def describe_file(folder: Path | str, path: str, rows: int = 0) -> FileRecord:
-    """Record of the file `path` (relative to `folder`) as it is now on disk.
+def describe_file(folder: Path | str, path: str, rows: int = 0, content: str = "") -> FileRecord:
+    """Record of the file `path` (relative to `folder`) as it is now on disk; `rows` and `content` are taken as given.
 
     Raises
     ------
@@ -208,7 +219,7 @@ def describe_file(folder: Path | str, path: str, rows: int = 0) -> FileRecord:
                 size += len(block)
     except OSError as error:
         raise SynthanomError(f"{full}: must be readable, got {error.strerror or error}; {DAMAGED}") from error
-    return FileRecord(path=path, sha256=digest.hexdigest(), bytes=size, rows=rows)
+    return FileRecord(path=path, sha256=digest.hexdigest(), bytes=size, rows=rows, content=content)
 
 
 def software_version() -> str:
@@ -251,6 +262,11 @@ def replaced_file(path: Path | str) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
+def _file_json(file: FileRecord) -> dict[str, Any]:
+    content = {"content": file.content} if file.content else {}  # so that older data sets keep their digest
+    return {"path": file.path, "sha256": file.sha256, "bytes": file.bytes, "rows": file.rows, **content}
+
+
 def _synchronise(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -268,12 +284,20 @@ def _parse(path: Path) -> dict[str, Any]:
             f"{path.parent}: must hold {NAME}, got none: unfinished: run the same command again (or check the path)"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError) as error:
         raise SynthanomError(f"{path}: must be readable JSON, got '{error}'; {DAMAGED}") from error
     if not isinstance(content, dict):
         raise SynthanomError(f"{path}: must hold a JSON object, got {type(content).__name__}; {DAMAGED}")
     return content
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        _refuse_constant(text)
+    return value
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -297,7 +321,8 @@ def manifest_from_json(path: Path, content: dict[str, Any]) -> Manifest:
     for task in content["tasks"]:
         _check_fields(path, "a task", task, {"name": str, "settings": dict, "rows": int})
     for file in content["files"]:
-        _check_fields(path, "a file", file, {"path": str, "sha256": str, "bytes": int, "rows": int})
+        named = {"content": str} if isinstance(file, dict) and "content" in file else {}
+        _check_fields(path, "a file", file, {"path": str, "sha256": str, "bytes": int, "rows": int, **named})
     for name, kind in (("folds", int), ("donor_folds", int), ("counts", int), ("fingerprint", str)):
         _check_fields(path, name, content[name], dict.fromkeys(content[name], kind))
     _check_fields(path, "shape", dict(enumerate(content["shape"])), dict.fromkeys(range(len(content["shape"])), int))
@@ -335,7 +360,8 @@ def _check_consistency(manifest: Manifest, path: Path) -> None:
         "files must be listed once, in name order": paths == sorted(set(paths)),
         f"files must be shards of its tasks or {', '.join(TABLES)}": all(_known(p, names) for p in paths),
         "sizes and rows must not be negative": all(f.bytes >= 0 and f.rows >= 0 for f in manifest.files),
-        "digests must be 64 hexadecimal digits": all(re.fullmatch("[0-9a-f]{64}", f.sha256) for f in manifest.files),
+        "digests must be 64 hexadecimal digits": all(DIGEST.fullmatch(f.sha256) for f in manifest.files),
+        "content must be 64 hexadecimal digits": all(DIGEST.fullmatch(f.content or f.sha256) for f in manifest.files),
         "folds must not be negative": min([*manifest.folds.values(), *manifest.donor_folds.values()], default=0) >= 0,
         "counts['healthy'] must be the rows of its files": manifest.counts.get("healthy") == healthy,
         "counts['anomalies'] must be the rows of its files": manifest.counts.get("anomalies") == sum(rows.values()),

@@ -5,6 +5,7 @@ folder. The scans themselves stay where they are.
 """
 
 import csv
+import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, cast, get_args
 
+from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file, software_version
 from synthanom.volumes import Source
@@ -112,6 +114,7 @@ def write_truth_set(folder: Path, truth: TruthSet) -> None:
         "cases": [_case_json(case, truth.raw, folder) for case in truth.cases],
     }
     _write_table(folder / TABLE, truth.cases)
+    content["digest"] = _digest(content)
     with replaced_file(folder / NAME) as file:
         file.write(json.dumps(content, sort_keys=True, indent=1, allow_nan=False).encode("ascii") + b"\n")
 
@@ -127,6 +130,7 @@ def read_truth_set(folder: Path) -> TruthSet:
     path = folder / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        found = _digest({k: v for k, v in content.items() if k != "digest"}) if isinstance(content, dict) else ""
     except (OSError, ValueError, RecursionError) as error:
         raise SynthanomError(f"{path}: must be a readable list of scans and truth, got '{error}'; {REMEDY}") from error
     if not isinstance(content, dict) or content.get("kind") != KIND:
@@ -136,6 +140,8 @@ def read_truth_set(folder: Path) -> TruthSet:
             f"{path}: format must be {FORMAT}, got {content.get('format')!r}: another version of synthanom wrote it; "
             f"upgrade, or {REMEDY}"
         )
+    if content.get("digest", found) != found:  # lists of older versions have none
+        raise SynthanomError(f"{path}: its digest must match its content, and does not: it was changed; {REMEDY}")
     try:
         raw = Path(content["raw"])
         return TruthSet(
@@ -146,6 +152,10 @@ def read_truth_set(folder: Path) -> TruthSet:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise SynthanomError(f"{path}: is damaged ({type(error).__name__}: {error}); {REMEDY}") from error
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
 def _case_json(case: TruthCase, raw: Path, folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from faulty import Scene, undisturbed
-from tally import PROPERTY, table
+from tally import DAMAGES, PROPERTY, damage_table, table
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -33,17 +33,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what came of the faults that builds were tried with."""
+    """Print what came of the faults that builds were tried with, and of the damage that was done to data sets."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    trials = [
-        value
-        for report in reports
-        if report.when == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
-    ]
-    lines = table(trials)
-    if lines:
-        terminalreporter.section("faults of builds")
-        for line in lines:
-            terminalreporter.write_line(line)
+    kept = [each for report in reports if report.when == "call" for each in report.user_properties]
+    faults = table(value for name, value in kept if name == PROPERTY)
+    damages = damage_table(trial for name, value in kept if name == DAMAGES for trial in value)
+    for title, lines in (("faults of builds", faults), ("damage to data sets", damages)):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.write_line(line)

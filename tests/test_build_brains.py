@@ -9,6 +9,7 @@ from building import build
 from synthanom_builders.named import named
 from synthanom_builders.settings import BuildSettings
 
+from synthanom.errors import SynthanomError
 from synthanom.manifest import read_manifest
 from synthanom.shards import DataSet, check
 from synthanom.truth_set import read_truth_set
@@ -221,10 +222,26 @@ def test_a_changed_list_is_refused(tmp_path, change, message):
     out = tmp_path / "truth"
     assert build(write_brats(tmp_path / "raw", "2021"), "--test", "--out", out, command="brats").status == 0
     content = json.loads((out / "truth.json").read_text())
+    del content["digest"]  # as lists of older versions have none
+    (out / "truth.json").write_text(json.dumps(content))
+    assert read_truth_set(out).cases
     change(content)
     (out / "truth.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=message):
         read_truth_set(out)
+
+
+def test_a_list_with_a_flipped_bit_is_refused(tmp_path):
+    out = tmp_path / "truth"
+    assert build(write_brats(tmp_path / "raw", "2021"), "--test", "--out", out, command="brats").status == 0
+    content = (out / "truth.json").read_bytes()
+    place = content.index(b"true")  # whether a scan is anomalous
+    for where, bit in ((content.index(b"subject") + 12, 0), (place, 0), (content.index(b"files") + 11, 3)):
+        changed = bytearray(content)
+        changed[where] ^= 1 << bit
+        (out / "truth.json").write_bytes(changed)
+        with pytest.raises(SynthanomError, match=r"truth\.json"):
+            read_truth_set(out)
 
 
 def test_an_image_that_links_out_of_the_raw_data_is_refused(tmp_path):

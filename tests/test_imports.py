@@ -34,6 +34,7 @@ ORDER = [
     "datasets",
     "folds",
     "manifest",
+    "listed",
     "unfinished",
     "shards",
     "fold_donors",

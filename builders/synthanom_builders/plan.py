@@ -117,8 +117,9 @@ def write_plan(out: Path, plan: Plan) -> None:
     SynthanomError
         If it cannot be written.
     """
+    content = {**plan.to_json(), "digest": plan.digest}
     with replaced_file(out / NAME) as file:
-        file.write(json.dumps(plan.to_json(), sort_keys=True, indent=1, allow_nan=False).encode("ascii") + b"\n")
+        file.write(json.dumps(content, sort_keys=True, indent=1, allow_nan=False).encode("ascii") + b"\n")
 
 
 def read_plan(out: Path) -> Plan:
@@ -142,7 +143,7 @@ def read_plan(out: Path) -> Plan:
             "upgrade with pip install --upgrade synthanom, or choose another --out"
         )
     try:
-        return Plan(
+        plan = Plan(
             options=content["options"],
             cases=tuple(Case.from_json(case) for case in content["cases"]),
             problems=tuple(content["problems"]),
@@ -150,8 +151,12 @@ def read_plan(out: Path) -> Plan:
             resolved=content["resolved"],
             environment=content["environment"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+        digest = plan.digest
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SynthanomError(f"{path}: is damaged ({type(error).__name__}: {error}); {WAY_OUT}") from error
+    if content.get("digest", digest) != digest:  # plans of older versions have none
+        raise SynthanomError(f"{path}: its digest must match its content, and does not: it was changed; {WAY_OUT}")
+    return plan
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

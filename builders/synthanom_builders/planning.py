@@ -9,6 +9,7 @@ from typing import Any
 from synthanom.errors import SynthanomError
 from synthanom.fold_donors import texture_settings
 from synthanom.folds import deal
+from synthanom.listed import is_listed, listed_bytes
 from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import read_manifest
 from synthanom.shards import DataSet, fingerprint, unit_rows
@@ -90,7 +91,9 @@ def existing_plan(out: Path) -> Plan | None:
     if not out.is_dir():
         raise SynthanomError(f"{out}: must be a folder, got a file; choose another --out")
     if (out / MANIFEST).exists():
-        read_manifest(out)
+        manifest = read_manifest(out)
+        if is_listed(manifest, plans.NAME):
+            listed_bytes(out, manifest, plans.NAME)  # a changed plan must not pass for another one
     if (out / plans.NAME).exists():
         return read_plan(out)
     others = sorted(entry.name for entry in out.iterdir() if not entry.name.startswith("."))

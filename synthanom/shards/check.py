@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from synthanom.errors import SynthanomError
-from synthanom.manifest import ANOMALIES_NAME, HEALTHY_NAME, FileRecord, Manifest, describe_file, read_manifest
+from synthanom.manifest import (
+    ANOMALIES_NAME,
+    HEALTHY_NAME,
+    NAME,
+    TABLES,
+    FileRecord,
+    Manifest,
+    describe_file,
+    manifest_bytes,
+    read_manifest,
+)
 from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards.boxes import AnomalyRow
@@ -32,16 +42,37 @@ def check(folder: Path | str, *, track: Track = untold) -> list[str]:
     files = track("reading files", manifest.files, len(manifest.files))
     changed = [problem for record in files for problem in _changed(folder, record)]
     rows = track("checking rows", _contents(folder, manifest), sum(manifest.counts.values()))
-    return [*_stray(folder, manifest), *changed, *(problem for row in rows for problem in row)]
+    beside = [*_respelled(folder, manifest), *_stray(folder, manifest)]
+    return [*beside, *changed, *(problem for row in rows for problem in row)]
+
+
+def _respelled(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """Bytes of `dataset.json` that are not as written, though they mean the same.
+
+    Its digest is over what it means: the last digit of a number, or a hexadecimal one of an escaped letter, can change
+    without it.
+    """
+    path = folder / NAME
+    try:
+        same = path.read_bytes() == manifest_bytes(manifest)
+    except OSError as error:
+        yield f"{path}: must be readable, got {error.strerror or error}"
+        return
+    if not same:
+        yield f"{path}: must be spelled as it was written, got another spelling of the same: the file was changed"
 
 
 def _stray(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """Files with the name of a shard that the manifest does not list."""
+    """Files with the name of a shard or a table that the manifest does not list."""
     listed = {record.path for record in manifest.files}
-    for path in sorted([*folder.glob("healthy/*"), *folder.glob("anomalies/*/*")]):
+    for path in sorted([*folder.glob("healthy/*"), *folder.glob("anomalies/*/*"), *folder.glob("*.*")]):
         name = path.relative_to(folder).as_posix()
-        if name not in listed and (HEALTHY_NAME.fullmatch(name) or ANOMALIES_NAME.fullmatch(name)):
+        if name in listed:
+            continue
+        if HEALTHY_NAME.fullmatch(name) or ANOMALIES_NAME.fullmatch(name):
             yield f"{path}: must be listed in the manifest, got a stray shard; move it away"
+        elif name in TABLES:
+            yield f"{path}: must be listed in the manifest, got a stray table; move it away"
 
 
 def _changed(folder: Path, record: FileRecord) -> Iterator[str]:
@@ -76,7 +107,7 @@ def _healthy_file(
     path: Path, manifest: Manifest, record: FileRecord, known: list[tuple[str, str]]
 ) -> Iterator[list[str]]:
     try:
-        shard = HealthyShard(path, _kind(manifest, HEALTHY, ""), record.rows)
+        shard = HealthyShard(path, _kind(manifest, HEALTHY, "", record), record.rows)
     except SynthanomError as error:
         known.extend([("", "")] * record.rows)
         yield [str(error)]
@@ -117,7 +148,8 @@ def _anomaly_file(
     known, keys = seen
     path = folder / record.path
     try:
-        shard = AnomalyShard(path, _kind(manifest, ANOMALIES, task), record.rows, manifest.counts["healthy"])
+        kind = _kind(manifest, ANOMALIES, task, record)
+        shard = AnomalyShard(path, kind, record.rows, manifest.counts["healthy"])
     except SynthanomError as error:
         yield [str(error)]
         return
@@ -160,5 +192,6 @@ def _recipe(content: bytes, task: str, healthy: tuple[str, str]) -> Iterator[str
         yield f"recipe must be of the healthy row {healthy[0]} as stored, got one of {made_from[0]!r} or other values"
 
 
-def _kind(manifest: Manifest, kind: str, task: str) -> ShardKind:
-    return ShardKind(kind=kind, task=task, shape=manifest.shape, channels=manifest.channels)
+def _kind(manifest: Manifest, kind: str, task: str, record: FileRecord) -> ShardKind:
+    shape, channels = manifest.shape, manifest.channels
+    return ShardKind(kind=kind, task=task, shape=shape, channels=channels, content=record.content)

@@ -1,5 +1,6 @@
 """An HDF5 file that is verified once, then closed and opened again as the number of open files demands."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ import h5py
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED
+from synthanom.shards.holes import LzfColumn, column_of
 from synthanom.shards.layout import ShardKind, check_file
 
 T = TypeVar("T")
@@ -19,12 +21,27 @@ class Columns:
 
     def __init__(self, file: h5py.File, found: Mapping[str, h5py.Dataset]) -> None:
         self._file = file
-        self._found = dict(found)
+        self._found = {name: column_of(dataset) for name, dataset in found.items()}
+        self._descriptor: int = file.id.get_vfd_handle()
+        self._length = os.fstat(self._descriptor).st_size
 
-    def __getitem__(self, name: str) -> h5py.Dataset:
+    def __getitem__(self, name: str) -> h5py.Dataset | LzfColumn:
         if name not in self._found:
-            self._found[name] = self._file[name]
+            self._found[name] = column_of(self._file[name])
         return self._found[name]
+
+    def read(self, read: Callable[["Columns"], T]) -> T:
+        """The result of `read`, unless the file was cut short meanwhile: HDF5 reads zeros behind its end.
+
+        Raises
+        ------
+        OSError
+        """
+        value = read(self)
+        length = os.fstat(self._descriptor).st_size
+        if length != self._length:
+            raise OSError(f"it was {self._length} bytes long when it was opened, and is {length}")
+        return value
 
     def close(self) -> None:
         """Close the file, whoever still reads from it."""
@@ -55,6 +72,17 @@ class ShardFile:
             self._columns = columns
         return columns
 
+    def read(self, what: str, read: Callable[[Columns], T]) -> T:
+        """What `read` makes of the columns; `what` names it in an error.
+
+        Raises
+        ------
+        SynthanomError
+            If it is damaged.
+        """
+        columns = self.columns()
+        return guarded(self.path, what, lambda: columns.read(read))
+
     def release(self) -> None:
         """Close the file once nobody reads from it; the next read opens it again."""
         self._columns = None
@@ -70,7 +98,8 @@ class ShardFile:
         file = h5py.File(self.path, "r", locking=False, rdcc_nbytes=CACHED_BYTES)
         try:
             status = self.path.stat()
-            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            # the time of change too: copying another file over this one can bring the time of modification along
+            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if identity == self._verified:
                 return Columns(file, {})
             found = guarded(self.path, "the header", lambda: check_file(file, self.path, self._kind, self._rows))
@@ -106,5 +135,4 @@ def whole(file: ShardFile, name: str) -> Any:
     SynthanomError
         If it is damaged.
     """
-    columns = file.columns()
-    return guarded(file.path, f"column {name}", lambda: columns[name][()])
+    return file.read(f"column {name}", lambda columns: columns[name][()])

@@ -23,6 +23,7 @@ FILTERS = {
     h5py.h5z.FILTER_FLETCHER32: "fletcher32",
     **{codec.filter: name for name, codec in CODECS.items()},
 }
+CONTENT = "content"  # root attribute that names what a shard holds
 TEXT = "text"  # fixed length, UTF-8
 
 
@@ -38,12 +39,15 @@ class ShardKind:
         Stored name of the task; empty for healthy shards.
     shape : tuple of D ints
     channels : int
+    content : str
+        SHA-256 of the file before this was added to it; empty where a file is being written, or nothing is known.
     """
 
     kind: str
     task: str
     shape: tuple[int, ...]
     channels: int
+    content: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +123,8 @@ def check_file(file: h5py.File, path: Path, kind: ShardKind, rows: int) -> dict[
         found = _attribute(file, path, name)
         if found != wanted:
             raise SynthanomError(f"{path}: attribute {name} must be {wanted!r}, got {found!r}; {DAMAGED}")
+    if kind.content:
+        _check_content(file, path, kind.content)
     expected = columns(kind, rows)
     names = set(file.keys())
     if names != expected.keys():
@@ -134,6 +140,16 @@ def check_file(file: h5py.File, path: Path, kind: ShardKind, rows: int) -> dict[
     for name, column in expected.items():
         _check_column(path, name, datasets[name], column)
     return datasets
+
+
+def _check_content(file: h5py.File, path: Path, wanted: str) -> None:
+    """Raise where another shard lies in the place of this one, whose checksums fit and whose rows do not."""
+    found = _attribute(file, path, CONTENT)
+    if found != wanted:
+        raise SynthanomError(
+            f"{path}: must hold the rows that the manifest lists ({CONTENT} {wanted[:12]}), got those of another shard "
+            f"({str(found)[:12]}); {DAMAGED}"
+        )
 
 
 def _attribute(file: h5py.File, path: Path, name: str) -> Any:

@@ -13,7 +13,7 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import DAMAGED
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, Box, overlapping
-from synthanom.shards.handle import Columns, ShardFile, guarded, whole
+from synthanom.shards.handle import Columns, ShardFile, whole
 from synthanom.shards.layout import ShardKind, packed_length
 
 
@@ -24,9 +24,8 @@ class HealthyShard:
         self.path = path
         self.file = ShardFile(path, kind, rows)
         self._kind = kind
-        columns = self.file.columns()
-        self.ids: list[str] = guarded(path, "column id", lambda: columns["id"].asstr()[()].tolist())
-        self.subjects: list[str] = guarded(path, "column subject", lambda: columns["subject"].asstr()[()].tolist())
+        self.ids: list[str] = self.file.read("column id", lambda columns: columns["id"].asstr()[()].tolist())
+        self.subjects: list[str] = self.file.read("column subject", lambda c: c["subject"].asstr()[()].tolist())
 
     def image(self, row: int) -> ImageArray:
         """The image of a row alone, float32 (C, *S), the caller's own.
@@ -36,8 +35,7 @@ class HealthyShard:
         SynthanomError
             If the row is damaged.
         """
-        columns = self.file.columns()
-        image: ImageArray = guarded(self.path, f"row {row}", lambda: columns["image"][row])
+        image: ImageArray = self.file.read(f"row {row}", lambda columns: columns["image"][row])
         return image
 
     def sample(self, row: int) -> Sample:
@@ -48,8 +46,7 @@ class HealthyShard:
         SynthanomError
             If the row is damaged.
         """
-        columns = self.file.columns()
-        return guarded(self.path, f"row {row}", lambda: self._sample(columns, row))
+        return self.file.read(f"row {row}", lambda columns: self._sample(columns, row))
 
     def offset(self, row: int) -> tuple[int, ...]:
         """Where the row's image begins in the stored grid, D voxels.
@@ -59,8 +56,7 @@ class HealthyShard:
         SynthanomError
             If the row is damaged.
         """
-        columns = self.file.columns()
-        return guarded(self.path, f"row {row}", lambda: tuple(columns["offset"][row].tolist()))
+        return self.file.read(f"row {row}", lambda columns: tuple(columns["offset"][row].tolist()))
 
     def _sample(self, columns: Columns, row: int) -> Sample:
         image = columns["image"][row]
@@ -101,8 +97,7 @@ class AnomalyShard:
             If the row is damaged.
         """
         start, stop = self._recipes[row : row + 2].tolist()
-        columns = self.file.columns()
-        return guarded(self.path, f"row {row}", lambda: bytes(columns["recipe"][start:stop].tobytes()))
+        return self.file.read(f"row {row}", lambda columns: bytes(columns["recipe"][start:stop].tobytes()))
 
     def row(self, row: int) -> AnomalyRow:
         """Everything stored of a row.
@@ -127,8 +122,7 @@ class AnomalyShard:
         SynthanomError
             If the row is damaged.
         """
-        columns = self.file.columns()
-        return guarded(self.path, f"row {row}", lambda: self._boxes(columns, row))
+        return self.file.read(f"row {row}", lambda columns: self._boxes(columns, row))
 
     def marks(self, row: int) -> tuple[ImageArray, MaskArray]:
         """Labels and region of a row's boxes, one after the other.
@@ -140,8 +134,7 @@ class AnomalyShard:
         """
         first, last = self._rows[row : row + 2].tolist()
         start, stop = (self._values[[first, last]] // self._kind.channels).tolist()  # in voxels
-        columns = self.file.columns()
-        return guarded(self.path, f"row {row}", lambda: _marks(columns, start, stop))
+        return self.file.read(f"row {row}", lambda columns: _marks(columns, start, stop))
 
     def _boxes(self, columns: Columns, row: int) -> tuple[Box, ...]:
         """One read per column: the boxes of a row lie behind each other."""

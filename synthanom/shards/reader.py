@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.listed import listed_rows
 from synthanom.manifest import DAMAGED, FileRecord, Manifest, read_manifest
 from synthanom.sample import Sample
 from synthanom.shards.boxes import AnomalyRow, paste
@@ -263,6 +264,18 @@ class DataSet:
             variant=stored.variant,
         )
 
+    def table(self, name: str) -> list[dict[str, str]]:
+        """The lines of a table beside the shards, ``"skipped.csv"`` or ``"cases.csv"``, by the names of its columns.
+
+        Line k of `cases.csv` is about healthy row k.
+
+        Raises
+        ------
+        SynthanomError
+            If the data set has no such table, or it was changed since it was written.
+        """
+        return listed_rows(self.folder, self.manifest, name)
+
     def _shards(self) -> "_OpenShards":
         """The shards that this process has open; those inherited by a fork are closed here and opened anew."""
         if self._opened.process != os.getpid():
@@ -362,7 +375,7 @@ class _OpenShards:
         with self._lock:
             shard = self._known.get(record.path)
             if not isinstance(shard, HealthyShard):
-                shard = HealthyShard(self._folder / record.path, self._kind(HEALTHY, ""), record.rows)
+                shard = HealthyShard(self._folder / record.path, self._kind(HEALTHY, "", record), record.rows)
             self._keep(record.path, shard)
         return shard
 
@@ -370,8 +383,8 @@ class _OpenShards:
         with self._lock:
             shard = self._known.get(record.path)
             if not isinstance(shard, AnomalyShard):
-                healthy = self._manifest.counts["healthy"]
-                shard = AnomalyShard(self._folder / record.path, self._kind(ANOMALIES, task), record.rows, healthy)
+                kind, healthy = self._kind(ANOMALIES, task, record), self._manifest.counts["healthy"]
+                shard = AnomalyShard(self._folder / record.path, kind, record.rows, healthy)
             self._keep(record.path, shard)
         return shard
 
@@ -382,5 +395,6 @@ class _OpenShards:
         if len(self._open) > MAX_OPEN:
             self._open.popitem(last=False)[1].release()
 
-    def _kind(self, kind: str, task: str) -> ShardKind:
-        return ShardKind(kind=kind, task=task, shape=self._manifest.shape, channels=self._manifest.channels)
+    def _kind(self, kind: str, task: str, record: FileRecord) -> ShardKind:
+        shape, channels = self._manifest.shape, self._manifest.channels
+        return ShardKind(kind=kind, task=task, shape=shape, channels=channels, content=record.content)

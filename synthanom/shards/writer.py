@@ -14,9 +14,9 @@ from synthanom.manifest import ANOMALIES_NAME, FORMAT, HEALTHY_NAME, FileRecord,
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, overlapping
 from synthanom.shards.codecs import DEFAULT, filter_arguments
-from synthanom.shards.layout import ANOMALIES, HEALTHY, TEXT, Column, ShardKind, chunks_of, columns
+from synthanom.shards.holes import COMPRESSION
+from synthanom.shards.layout import ANOMALIES, CONTENT, HEALTHY, TEXT, Column, ShardKind, chunks_of, columns
 
-COMPRESSION = 1 << 1  # its bit in a chunk's mask of skipped filters: between shuffle and fletcher32
 MAX_TEXT = 4096  # bytes of an id or a subject
 Values = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
 
@@ -183,10 +183,11 @@ def _relative_name(path: Path, parts: int) -> str:
 
 
 def _write(path: Path, name: str, kind: ShardKind, rows: int, values: Mapping[str, Values], codec: str) -> FileRecord:
-    content = _file_image(path, kind, columns(kind, rows), values, filter_arguments(codec))
+    image, content = _file_image(path, kind, columns(kind, rows), values, filter_arguments(codec))
     with replaced_file(path) as file:
-        file.write(content)
-    return FileRecord(path=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), rows=rows)
+        file.write(image)
+    digest = hashlib.sha256(image).hexdigest()
+    return FileRecord(path=name, sha256=digest, bytes=len(image), rows=rows, content=content)
 
 
 def _file_image(
@@ -195,8 +196,8 @@ def _file_image(
     layout: Mapping[str, Column],
     values: Mapping[str, Values],
     compression: Mapping[str, Any],
-) -> bytes:
-    """The bytes of the HDF5 file, made in memory.
+) -> tuple[bytes, str]:
+    """The bytes of the HDF5 file, made in memory, and the name of its content.
 
     HDF5 cannot be interrupted or run out of disk this way: closing a file after a failed write raises again, and once
     more when Python ends. The 1.10 file format has checksums on all its metadata; older ones have none on the index of
@@ -215,8 +216,11 @@ def _file_image(
         for name, column in layout.items():
             _write_column(file, name, column, values[name], compression)
         file.flush()
-        content: bytes = file.id.get_file_image()
-    return content
+        content = hashlib.sha256(file.id.get_file_image()).hexdigest()
+        file.attrs.create(CONTENT, np.bytes_(content))
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image, content
 
 
 def _write_column(file: h5py.File, name: str, column: Column, values: Values, compression: Mapping[str, Any]) -> None:

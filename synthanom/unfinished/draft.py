@@ -84,9 +84,10 @@ def read_draft(out: Path) -> Draft:
         content = json.loads(path.read_text(encoding="ascii"))
         draft = _from_json(path, content)
         plan = json.loads((out / PLAN).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        digest = hashlib.sha256(canonical_json({k: v for k, v in plan.items() if k != "digest"})).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SynthanomError(f"{path}: must be readable beside {PLAN}, got '{error}'; {WAY_OUT}") from error
-    if hashlib.sha256(canonical_json(plan)).hexdigest() != draft.plan:
+    if digest != draft.plan:
         raise SynthanomError(f"{out / PLAN}: must be the plan that the build was begun with, got another; {WAY_OUT}")
     return draft
 

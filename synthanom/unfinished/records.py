@@ -95,7 +95,7 @@ def finished_unit(out: Path, plan: str, stage: str, number: int) -> UnitRecord |
     if record is None or record.file is None:
         return record
     try:
-        found = describe_file(out, record.file.path, record.file.rows)
+        found = describe_file(out, record.file.path, record.file.rows, record.file.content)
     except SynthanomError:
         return None
     return record if found == record.file else None

@@ -1,0 +1,250 @@
+"""Bits turned over and files cut short, in every file of a data set: `check` notices, no reader gives other values."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from all_rows import everything, wrong
+from building import build, write_pictures
+from corruption import Damage, Trial, drawn, everywhere, files_of, planted, tried
+from running import SYNTHANOM, ran
+from small_data import resize, write_small
+from tally import DAMAGES
+
+from synthanom.manifest import NAME
+from synthanom.shards import check
+from synthanom.shards.codecs import CODECS
+
+SCENES = {
+    "gzip": ((16, 16), 1),  # a build
+    "lzf": ((12, 13, 14), 2),
+    "zstd": ((12, 70), 3),
+    "lz4": ((13, 12, 15), 1),
+}
+TOGETHER = 125  # damages that one process tries
+HEALTHY, SINK = "healthy/00000.h5", "anomalies/sink/00000.h5"
+STORED = Path(__file__).parent / "stored" / "before_content"  # written when shards had no `content`
+Record = Callable[[str, object], None]
+
+
+def write_scene(folder: Path, codec: str) -> Path:
+    """A data set of a few rows: for gzip what a build makes of pictures, else one written row by row."""
+    shape, channels = SCENES[codec]
+    if codec == "gzip":
+        options = ("--variants", 2, "--tasks", "sink,smooth_intensity", "--folds", 2, "--workers", 1)
+        assert build(write_pictures(folder / "raw", 6), "--out", folder / "data", *options).status == 0
+    else:
+        write_small(folder / "data", channels=channels, shape=shape, codec=codec)
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The data set of a codec, whole; made when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def of(codec: str) -> Path:
+        if codec not in made:
+            made[codec] = write_scene(tmp_path_factory.mktemp(codec), codec)
+        return made[codec]
+
+    return of
+
+
+def judged(record: Record, way: str, trials: Sequence[Trial]) -> None:
+    """Put the trials into the tally, and fail unless all ended well."""
+    record(DAMAGES, [{**asdict(trial), "way": way} for trial in trials])
+    bad = [trial.words for trial in trials if trial.words]
+    assert not bad, "\n".join([f"{len(bad)} of {len(trials)}:", *bad[:10]])
+
+
+def every(damages: Sequence[Damage], count: int) -> list[Damage]:
+    """As many of them, evenly spread."""
+    return [damages[i * len(damages) // count] for i in range(count)]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_some_damage_is_noticed_and_never_read_as_other_values(
+    codec: str, scene: Callable[[str], Path], record_property: Record
+) -> None:
+    folder = scene(codec)
+    damages = [*(drawn(folder, seed) for seed in range(8)), *every(planted(folder, 0), 10)]
+    judged(record_property, "fresh", tried(folder, damages))
+
+
+@pytest.mark.parametrize("way", ["open", "reopened"])
+def test_damage_done_while_a_data_set_is_open(way: str, scene: Callable[[str], Path], record_property: Record) -> None:
+    folder = scene("lzf")
+    damages = [damage for damage in every(planted(folder, 1), 40) if damage.part.startswith("chunk")]
+    damages += [Damage(seed=0, file=file, part="cut short", place=99, bit=-1) for file in (HEALTHY, SINK)]
+    judged(record_property, way, tried(folder, damages, way=way))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 1000, 4 * TOGETHER))
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_thousand_damages(codec: str, first: int, scene: Callable[[str], Path], record_property: Record) -> None:
+    """Seed s is tried on the data set number s modulo 4."""
+    folder = scene(codec)
+    seeds = range(first + list(CODECS).index(codec), first + 4 * TOGETHER, 4)
+    judged(record_property, "fresh", tried(folder, [drawn(folder, seed) for seed in seeds]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_kind_of_part_of_every_file(codec: str, scene: Callable[[str], Path], record_property: Record) -> None:
+    folder = scene(codec)
+    judged(record_property, "fresh", tried(folder, planted(folder, 2)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [HEALTHY, SINK])
+def test_every_byte_of_the_metadata(file: str, scene: Callable[[str], Path], record_property: Record) -> None:
+    folder = scene("gzip")
+    judged(record_property, "fresh", tried(folder, everywhere(folder, file)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["open", "reopened"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_more_damage_done_while_a_data_set_is_open(
+    codec: str, way: str, scene: Callable[[str], Path], record_property: Record
+) -> None:
+    folder = scene(codec)
+    judged(record_property, way, tried(folder, [drawn(folder, seed) for seed in range(5000, 5100)], way=way))
+
+
+def test_the_damages_hit_every_part(scene: Callable[[str], Path]) -> None:
+    """So that the tally tells of all of them."""
+    hit = {damage.part for codec in ("gzip", "lzf") for damage in planted(scene(codec), 0)}
+    assert hit >= {
+        "superblock", "object header", "attribute", "names of columns", "chunk index", "chunk", "chunk checksum",
+        "dataset.json", "table",
+    }  # fmt: skip
+    files = set(files_of(scene("lzf")))
+    assert {"cases.csv", "dataset.json", HEALTHY, SINK} <= files == {d.file for d in planted(scene("lzf"), 0)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Damage(seed=0, file=NAME, part="", place=0, bit=-1),
+        Damage(seed=0, file=NAME, part="", place=300, bit=7),
+        Damage(seed=0, file="plan.json", part="", place=50, bit=0),
+        Damage(seed=0, file=HEALTHY, part="", place=100, bit=-1),
+        Damage(seed=0, file=HEALTHY, part="", place=3, bit=2),
+        Damage(seed=0, file="anomalies/smooth_intensity/00000.h5", part="", place=60, bit=5),
+    ],
+    ids=lambda damage: f"{damage.file}-{damage.place}",
+)
+def test_the_command_says_so_and_exits_with_2(damage: Damage, scene: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(scene("gzip"), tmp_path / "data"))
+    (folder / damage.file).write_bytes(damage.done_to((folder / damage.file).read_bytes()))
+    for command in (("check", folder), ("check", folder, "--replay")):
+        done = ran(SYNTHANOM, *command)
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if str(folder / damage.file) in line]
+        assert done.returncode == 2 and lines, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr and "bug" not in done.stderr
+    done = ran(SYNTHANOM, "describe", folder)
+    assert done.returncode in (0, 2) and "Traceback" not in done.stderr and "bug" not in done.stderr
+    assert done.returncode == 0 or len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A data set whose healthy shards have as many rows; `other` beside it differs in nothing but its values."""
+    write_small(tmp_path / "data", count=6)
+    write_small(tmp_path / "other", count=6)
+    return tmp_path / "data"
+
+
+def swapped(folder: Path) -> str:
+    """Two shards of one size under each other's names."""
+    one, other = folder / HEALTHY, folder / "healthy/00001.h5"
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+    resize(folder)
+    return HEALTHY
+
+
+def of_another_task(folder: Path) -> str:
+    shutil.copy(folder / "anomalies/source/00000.h5", folder / SINK)
+    resize(folder)
+    return SINK
+
+
+def of_another_data_set(folder: Path) -> str:
+    """The very rows of this shard, under the same ids and of the same size, with other values."""
+    write_small(folder.parent / "third", count=6, seed=4)
+    shutil.copy(folder.parent / "third" / SINK, folder / SINK)
+    resize(folder)
+    return SINK
+
+
+def missing(folder: Path) -> str:
+    (folder / SINK).unlink()
+    return SINK
+
+
+def empty(folder: Path) -> str:
+    (folder / HEALTHY).write_bytes(b"")
+    return HEALTHY
+
+
+def a_folder(folder: Path) -> str:
+    (folder / "cases.csv").unlink()
+    (folder / "cases.csv").mkdir()
+    resize(folder)
+    return "cases.csv"
+
+
+def a_link_to_nothing(folder: Path) -> str:
+    (folder / SINK).unlink()
+    (folder / SINK).symlink_to(folder / "nowhere.h5")
+    return SINK
+
+
+def a_link_to_another(folder: Path) -> str:
+    (folder / SINK).unlink()
+    (folder / SINK).symlink_to(folder / "anomalies/sink/00001.h5")
+    resize(folder)
+    return SINK
+
+
+def extra(folder: Path) -> str:
+    shutil.copy(folder / "healthy/00001.h5", folder / "healthy/00002.h5")
+    return "healthy/00002.h5"
+
+
+def an_extra_table(folder: Path) -> str:
+    (folder / "plan.json").write_text("{}")
+    return "plan.json"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [swapped, of_another_task, of_another_data_set, missing, empty, a_folder, a_link_to_nothing, a_link_to_another,
+     extra, an_extra_table],
+)  # fmt: skip
+def test_a_file_that_is_another_one(change: Callable[[Path], str], two: Path) -> None:
+    intact = everything(two)
+    name = change(two)
+    found = everything(two)
+    intact |= {key: found[key] for key in ("manifest", "own manifest") if key in found}  # where sizes were changed
+    assert not wrong(found, intact, two)
+    assert any(str(two / name) in line for line in check(two)), check(two)
+    left_alone = change in (extra, an_extra_table)
+    assert any(answer.startswith("refused") for answer in found.values()) != left_alone
+
+
+def test_a_data_set_that_was_written_before_shards_named_their_content(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(STORED, tmp_path / "stored"))
+    write_small(tmp_path / "now", count=3, variants=1)
+    assert check(folder) == []
+    found, now = everything(folder), everything(tmp_path / "now")
+    rows = [name for name in found if "manifest" not in name and name != "plan"]
+    assert len(rows) > 20 and {name: found[name] for name in rows} == {name: now[name] for name in rows}
+    judged(lambda *_: None, "fresh", tried(folder, every(planted(folder, 0), 10)))
