@@ -19,6 +19,7 @@ import hdf5plugin  # noqa: F401  # importing it makes HDF5 find the filters
 
 SECONDS = 20  # that reading and checking one damaged data set may take; it takes 0.1
 SPARE = 2**30  # bytes that a reader may ask for beyond what it needed for the data set while that was whole
+CHECKSUM = 4  # bytes at the end of a chunk
 SIGNATURES = {
     b"\x89HDF\r\n\x1a\n": "superblock",
     b"OHDR": "object header", b"OCHK": "object header",
@@ -64,13 +65,34 @@ class Damage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Job:
+    """A damage to be done to a data set, and how to look at it.
+
+    Attributes
+    ----------
+    folder : Path
+    way : str
+        ``"fresh"``: check it, and open and read it anew. ``"open"``: read on with a data set that was opened and read
+        before. ``"reopened"``: the same, with one file open at a time, so that each is opened again.
+    damage : Damage
+    """
+
+    folder: Path
+    way: str
+    damage: Damage
+
+    def __str__(self) -> str:
+        return f"{self.way}, {self.folder.parent.name}, {self.damage}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """What came of one damage.
 
     Attributes
     ----------
-    damage : str
     part : str
+        What was damaged, and when, for the tally.
     noticed : bool
         Whether `check` named the file.
     refused : bool
@@ -79,7 +101,6 @@ class Trial:
         What went wrong; empty if nothing did.
     """
 
-    damage: str
     part: str
     noticed: bool
     refused: bool
@@ -137,7 +158,7 @@ def parts_of(path: Path) -> list[tuple[int, int, str]]:
         return [(0, len(content), path.name if path.name == "dataset.json" else "table")]
     chunks = sorted(_chunks(path))
     starts = {0: "superblock", **{start: "chunk" for start, _ in chunks}}
-    starts |= {start + size - 4: "chunk checksum" for start, size in chunks}
+    starts |= {start + size - CHECKSUM: "chunk checksum" for start, size in chunks}
     for signature, name in SIGNATURES.items():
         starts |= dict.fromkeys(_places(content, signature, chunks), name)
     for start, size in chunks:  # where nothing begins that has a signature, there is room that nothing uses
@@ -166,59 +187,56 @@ def _places(content: bytes, sought: bytes, chunks: Sequence[tuple[int, int]]) ->
         place = content.find(sought, place + 1)
 
 
-def tried(folder: Path, damages: Sequence[Damage], *, way: str = "fresh") -> list[Trial]:
-    """Do each damage to the data set and say what came of it; a crash or a hang ends a process, not the test.
-
-    Parameters
-    ----------
-    folder : Path
-        Whole before and after.
-    damages : sequence of Damage
-    way : str
-        ``"fresh"``: check it, and open and read it anew. ``"open"``: read on with a data set that was opened and read
-        before. ``"reopened"``: the same, with so few files open at a time that each is opened again.
-    """
+def tried(jobs: Sequence[Job]) -> list[Trial]:
+    """Do each damage and say what came of it; a crash or a hang ends a process, not the test."""
     found: list[Trial] = []
-    for _ in range(len(damages) + 1):  # every round tries at least one
-        left = damages[len(found) :]
+    for _ in range(len(jobs)):  # every round tries at least one
+        left = jobs[len(found) :]
         if not left:
             break
-        asked = json.dumps({"folder": str(folder), "way": way, "damages": [asdict(damage) for damage in left]})
+        asked = json.dumps([{**asdict(job), "folder": str(job.folder)} for job in left])
         ran = subprocess.run(
             [sys.executable, __file__], input=asked, capture_output=True, text=True, check=False,
-            timeout=60 + SECONDS * len(left), cwd=Path(__file__).parent,
+            timeout=120 + SECONDS * len(left), cwd=Path(__file__).parent,
         )  # fmt: skip
-        kept = [json.loads(line) for line in ran.stdout.splitlines()]
-        found += [Trial(**trial) for trial in kept]
+        kept = [Trial(**json.loads(line)) for line in ran.stdout.splitlines()]
+        found += kept
         if ran.returncode == 0:
             assert len(kept) == len(left), ran.stderr
         else:
-            fatal = left[len(kept)]
-            words = f"{fatal}: ended the process ({ran.returncode}): {ran.stderr[-600:]}"
-            found.append(Trial(damage=str(fatal), part=fatal.part, noticed=False, refused=False, words=words))
+            words = f"ended the process ({ran.returncode}): {ran.stderr[-600:]}"
+            found.append(ended(left[len(kept)], noticed=False, refused=False, bad=[words]))
     return found
+
+
+def ended(job: Job, *, noticed: bool, refused: bool, bad: Sequence[str]) -> Trial:
+    """The trial of a job."""
+    words = f"{job}: {'; '.join(bad)}" if bad else ""
+    return Trial(part=f"{job.way}: {job.damage.part}", noticed=noticed, refused=refused, words=words)
 
 
 def main() -> None:
     """Try what stdin asks for, and print a line of JSON for each trial."""
-    asked = json.loads(sys.stdin.read())
-    folder, way = Path(asked["folder"]), asked["way"]
-    look = _looker(folder, way)
-    for given in asked["damages"]:
-        damage = Damage(**given)
+    jobs = [
+        Job(folder=Path(given["folder"]), way=given["way"], damage=Damage(**given["damage"]))
+        for given in json.loads(sys.stdin.read())
+    ]
+    looks = {place: looker(*place) for place in dict.fromkeys((job.folder, job.way) for job in jobs)}
+    _limit_memory()
+    for job in jobs:
         signal.alarm(SECONDS)
-        trial = _trial(folder, damage, look)
+        trial = _trial(job, looks[job.folder, job.way])
         signal.alarm(0)
         sys.stdout.write(json.dumps(asdict(trial)) + "\n")
         sys.stdout.flush()
 
 
-def _trial(folder: Path, damage: Damage, look: Callable[[Damage], Trial]) -> Trial:
-    path = folder / damage.file
+def _trial(job: Job, look: Callable[[Job], Trial]) -> Trial:
+    path = job.folder / job.damage.file
     content = path.read_bytes()
-    _overwrite(path, damage.done_to(content))
+    _overwrite(path, job.damage.done_to(content))
     try:
-        return look(damage)
+        return look(job)
     finally:
         _overwrite(path, content)
 
@@ -230,32 +248,28 @@ def _overwrite(path: Path, content: bytes) -> None:
         file.truncate()
 
 
-def _looker(folder: Path, way: str) -> Callable[[Damage], Trial]:
+def looker(folder: Path, way: str) -> Callable[[Job], Trial]:
+    """What looks at a damaged data set that is whole now."""
     from all_rows import BROKE, REFUSED, answers, everything, questions, wrong
 
     from synthanom.shards import DataSet, check, reader
 
-    if way == "reopened":
-        reader.MAX_OPEN = 1
     intact, problems = everything(folder), check(folder)
     assert not problems and not any(v.startswith((REFUSED, BROKE)) for v in intact.values()), (problems, intact)
-    data = DataSet.open(folder)
-    asked = questions(data)
+    usual = reader.MAX_OPEN
+    asked = questions(DataSet.open(folder))
     assert way == "fresh" or answers(asked) == {name: intact[name] for name in asked}
-    _limit_memory()
 
-    def look(damage: Damage) -> Trial:
+    def look(job: Job) -> Trial:
         problems = check(folder) if way == "fresh" else []
+        reader.MAX_OPEN = 1 if way == "reopened" else usual
         found = everything(folder) if way == "fresh" else answers(asked)
         bad = wrong(found, intact, folder)
-        noticed = any(str(folder / damage.file) in line for line in problems)
-        if way == "fresh" and not noticed:
-            bad.append(f"check must name the file, got {problems}")
-        if any("\n" in line for line in problems):
-            bad.append(f"check must say a line for each problem, got {problems}")
+        noticed = any(str(folder / job.damage.file) in line for line in problems)
+        if way == "fresh" and (not noticed or any("\n" in line for line in problems)):
+            bad.append(f"check must name the file, and say a line for each problem, got {problems}")
         refused = any(answer.startswith(REFUSED) for answer in found.values())
-        words = f"{damage}: {'; '.join(bad)}" if bad else ""
-        return Trial(damage=str(damage), part=damage.part, noticed=noticed, refused=refused, words=words)
+        return ended(job, noticed=noticed, refused=refused, bad=bad)
 
     return look
 

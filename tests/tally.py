@@ -22,7 +22,7 @@ def damage_table(trials: Iterable[Mapping[str, Any]]) -> list[str]:
     ours, a crash, or damage that `check` did not notice.
     """
     return _counted("damaged", ("noticed", "refused", "right", "wrong"), [
-        (f"{trial['way']}: {trial['part']}", _ends(trial)) for trial in trials
+        (trial["part"], _ends(trial)) for trial in trials
     ])  # fmt: skip
 
 

@@ -5,9 +5,8 @@ from typing import Any
 import h5py
 
 COMPRESSION = 1 << 1  # its bit in a chunk's mask of skipped filters: between shuffle and fletcher32
-SHORTEST = (
-    16  # bytes; a chunk this short can be stored as it is and hold zeros alone: lzf shortens any longer run of them
-)
+# bytes with their checksum: lzf shortens zeros from 9 on, so only fewer can be stored as they are
+SHORTEST = 8 + 4
 
 
 def column_of(dataset: h5py.Dataset) -> "h5py.Dataset | LzfColumn":
