@@ -167,6 +167,12 @@ FAULTS = [
     ("exporting/room.py", "room.needed - there > free", "room.needed < 0", "test_exporting.py -k fit"),
     ("exporting/folder.py", "found.get(name) != ours", "name not in found", "test_exporting.py -k of_others"),
     ("exporting/threads.py", "pool.submit(work, item)", "pool.submit(work, 0)", "test_exporting.py -k hdf5_holds"),
+    ("shards/layout.py", "if kind.content:", "if not kind:", "test_shards_corruption.py -k another_one"),
+    ("shards/holes.py", "not any(stored)", "not stored", "test_shards_corruption.py -k never_written"),
+    ("shards/handle.py", "if length != self._length:", "if length < 0:", "test_shards_corruption.py -k is_open"),
+    ("shards/check.py", "if not same:", "if same is None:", "test_shards_corruption.py -k spelling"),
+    ("listed.py", "!= record.sha256", "== path", "test_shards_corruption.py -k tables"),
+    ("truth_set.py", 'content.get("digest", found) != found', "not found", "test_build_brains.py -k flipped"),
     ("recipe.py", '"attempts": self.attempts', '"attempts": 1', "test_synthesis.py -k visible"),
 ]
 

@@ -115,6 +115,14 @@ def test_folds_that_would_leak_are_refused(hospitals, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_changed_table_is_not_joined(hospitals, tmp_path):
+    copy = Path(shutil.copytree(hospitals[1], tmp_path / "copy"))
+    (copy / "skipped.csv").write_bytes((copy / "skipped.csv").read_bytes().replace(b"id", b"ie"))
+    with pytest.raises(SynthanomError, match=r"copy/skipped\.csv: must be as dataset\.json lists it"):
+        join([hospitals[0], copy], tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

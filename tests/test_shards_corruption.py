@@ -14,8 +14,9 @@ from small_data import resize, write_small
 from tally import DAMAGES
 from verdicts import some
 
+from synthanom.errors import SynthanomError
 from synthanom.manifest import NAME
-from synthanom.shards import check
+from synthanom.shards import DataSet, check
 from synthanom.shards.codecs import CODECS
 
 SCENES = {
@@ -239,6 +240,37 @@ def test_a_file_that_is_another_one(change: Callable[[Path], str], two: Path) ->
     assert any(str(two / name) in line for line in check(two)), check(two)
     left_alone = change in (extra, an_extra_table)
     assert any(answer.startswith("refused") for answer in found.values()) != left_alone
+
+
+@pytest.mark.parametrize(("old", "new"), [(rb"\u00e4", rb"\u00E4"), (b"0.30000000000000004", b"0.30000000000000005")])
+def test_another_spelling_of_the_same_is_noticed(old: bytes, new: bytes, tmp_path: Path) -> None:
+    """Both are one bit away, and mean the same: a reader is right, and the file was changed."""
+    write_small(tmp_path)
+    path = tmp_path / NAME
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    intact = everything(tmp_path)
+    path.write_bytes(content.replace(old, new))
+    assert everything(tmp_path) == intact
+    assert [line for line in check(tmp_path) if str(path) in line and "another spelling" in line]
+
+
+def test_tables_are_read_as_they_were_written_or_not_at_all(tmp_path: Path) -> None:
+    samples = write_small(tmp_path)
+    with DataSet.open(tmp_path) as data:
+        rows = data.table("cases.csv")
+        assert [row["id"] for row in rows] == [sample.id for sample in samples]
+        assert rows[4] == {"id": "cäse-4", "subject": "p-2", "fold": "0", "age": "34"}
+        assert data.table("skipped.csv") == []
+        path = tmp_path / "cases.csv"
+        path.write_bytes(path.read_bytes().replace(b"34", b"35"))
+        with pytest.raises(SynthanomError, match=r"cases\.csv: must be as dataset\.json lists it"):
+            data.table("cases.csv")
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(SynthanomError, match=r"cases\.csv: must be as dataset\.json lists it"):
+            data.table("cases.csv")
+        with pytest.raises(SynthanomError, match=r"plan\.json: must be listed in dataset\.json"):
+            data.table("plan.json")
 
 
 def test_a_data_set_that_was_written_before_shards_named_their_content(tmp_path: Path) -> None:
