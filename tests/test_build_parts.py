@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from synthanom_builders.cases import Case, Image, InputFile
 from synthanom_builders.folder import NO_MASK, with_masks
+from synthanom_builders.local_workers import THREADS, local_workers
 from synthanom_builders.plan import difference
-from synthanom_builders.pool import THREADS, workers
 from synthanom_builders.subjects import with_subjects
 
 from synthanom.errors import SynthanomError
@@ -68,7 +68,7 @@ def die() -> None:
 
 def test_workers_have_one_thread_and_leave_this_process_alone():
     before = dict(os.environ)
-    with workers(1) as pool:
+    with local_workers(1) as pool:
         ((_, seen),) = pool.run(seen_from_a_worker, [()])
     assert seen == {**dict.fromkeys(THREADS, "1"), "blocked": "True"}
     assert dict(os.environ) == before
@@ -76,12 +76,12 @@ def test_workers_have_one_thread_and_leave_this_process_alone():
 
 
 def test_pool_gives_every_result_and_the_first_error():
-    with workers(2) as pool:
+    with local_workers(2) as pool:
         assert dict(pool.run(squared, [(i,) for i in range(30)])) == {i: i * i for i in range(30)}
         assert list(pool.run(squared, [])) == []
-    with pytest.raises(SynthanomError, match="-3 is negative"), workers(2) as pool:
+    with pytest.raises(SynthanomError, match="-3 is negative"), local_workers(2) as pool:
         list(pool.run(squared, [(1,), (-3,), (2,)]))
-    with pytest.raises(SynthanomError, match="ended with status 9 without a word"), workers(1) as pool:
+    with pytest.raises(SynthanomError, match="ended with status 9 without a word"), local_workers(1) as pool:
         list(pool.run(die, [()]))
 
 

@@ -5,7 +5,7 @@ import sys
 import h5py
 import pytest
 from faulty import ONE_WORKER, Strike, Way, ended, started
-from synthanom_builders.pool import how_it_ended
+from synthanom_builders.local_workers import how_it_ended
 from verdicts import finished, judged, one_line, some
 
 from synthanom.shards.writer import check_filters

@@ -19,12 +19,13 @@ from synthanom.unfinished.parts import Part, note_part
 from synthanom.unfinished.records import FOLDER, Skipped
 from synthanom.unfinished.tables import in_order
 from synthanom_builders import plan as plans
+from synthanom_builders.abstract_workers import AbstractPool, Needs
 from synthanom_builders.cases import check_folder
 from synthanom_builders.drafting import draft_of
 from synthanom_builders.folder import Listing
 from synthanom_builders.plan import Plan, write_plan
 from synthanom_builders.planning import TooFewSubjects, existing_plan, keeps, make_plan, requested
-from synthanom_builders.pool import Pool, workers
+from synthanom_builders.pool import Crew, workers
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.stages import anomaly_stage, healthy_stage, tell_skipped
 from synthanom_builders.survey import survey
@@ -49,12 +50,15 @@ class Outcome:
         Rows left out, in order; empty for a data set that had been finished before.
     already : bool
         Whether the data set had been finished before.
+    workers : int
+        How many processes there were to do the work.
     """
 
     manifest: Manifest | None
     plan: Plan
     skipped: tuple[Skipped, ...]
     already: bool
+    workers: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +88,14 @@ class Build:
         return Place(raw=self.raw, out=self.out, plan=plan.digest, donors=donors, mixed=self.mixed)
 
 
-def build(asked: Build, *, size: int, progress: Progress, dry_run: bool = False, part: Part | None = None) -> Outcome:
+def build(asked: Build, *, crew: Crew, progress: Progress, dry_run: bool = False, part: Part | None = None) -> Outcome:
     """Build a data set, or go on with one.
 
     Parameters
     ----------
     asked : Build
-    size : int
-        Number of worker processes; the bytes do not depend on it.
+    crew : Crew
+        Who does the work; the bytes do not depend on it.
     progress : Progress
     dry_run : bool
         Plan only, write nothing.
@@ -104,28 +108,36 @@ def build(asked: Build, *, size: int, progress: Progress, dry_run: bool = False,
         For inputs, settings or an output folder that do not allow it; what is finished is kept.
     """
     check_folder(asked.raw)
-    with workers(size) as pool:
+    with workers(crew) as pool:
+        pool.admit(Needs(raw=asked.raw, codec=asked.settings.codec, mixed=asked.mixed))
         if dry_run:
             plan, fresh = _planned(pool, asked, progress)
             there = not fresh and (asked.out / MANIFEST).exists()
-            return Outcome(manifest=read_manifest(asked.out) if there else None, plan=plan, skipped=(), already=there)
+            return Outcome(
+                manifest=read_manifest(asked.out) if there else None,
+                plan=plan,
+                skipped=(),
+                already=there,
+                workers=pool.size,
+            )
         if part is not None and not (asked.out / MANIFEST).exists():
             return _part(pool, asked, part, progress)
         return _whole(pool, asked, progress)
 
 
-def _whole(pool: Pool, asked: Build, progress: Progress) -> Outcome:
+def _whole(pool: AbstractPool, asked: Build, progress: Progress) -> Outcome:
     plan, fresh = _planned(pool, asked, progress)
     if (asked.out / MANIFEST).exists() and not fresh:
-        return _finished_before(asked.out, plan)
+        return _finished_before(pool, asked.out, plan)
     progress.record(_about(plan))
     with locked(asked.out):
         _settle(asked, plan, fresh=fresh)
         with _stopped_at_once(pool, asked.out):
+            pool.enter(asked.out)
             return _all_stages(pool, asked, plan, progress)
 
 
-def _part(pool: Pool, asked: Build, part: Part, progress: Progress) -> Outcome:
+def _part(pool: AbstractPool, asked: Build, part: Part, progress: Progress) -> Outcome:
     """The units of one part; others may be at work in the same folder."""
     out = asked.out
     alone = locked(out, f".{part.name}.lock", held_by=f"another part {part}")
@@ -133,6 +145,7 @@ def _part(pool: Pool, asked: Build, part: Part, progress: Progress) -> Outcome:
         with waited_for(out, PLAN_LOCK, lambda: progress.note("another part is planning; waiting for it")):
             plan, fresh = _planned(pool, asked, progress)
             _settle(asked, plan, fresh=fresh)
+        pool.enter(out)
         note_part(out, part)
         progress.record(_about(plan))
         place = asked.place(plan)
@@ -142,11 +155,12 @@ def _part(pool: Pool, asked: Build, part: Part, progress: Progress) -> Outcome:
             *(record for record in healthy if ("healthy", record.number) in own),
             *anomaly_stage(pool, place, plan, progress, part),
         ]
-    return Outcome(manifest=None, plan=plan, skipped=tuple(in_order(draft_of(plan), records)), already=False)
+    left_out = tuple(in_order(draft_of(plan), records))
+    return Outcome(manifest=None, plan=plan, skipped=left_out, already=False, workers=pool.size)
 
 
 @contextmanager
-def _stopped_at_once(pool: Pool, out: Path) -> Iterator[None]:
+def _stopped_at_once(pool: AbstractPool, out: Path) -> Iterator[None]:
     """End the workers first if the block ends by an exception, so that nothing appears once the lock is gone."""
     try:
         yield
@@ -157,7 +171,7 @@ def _stopped_at_once(pool: Pool, out: Path) -> Iterator[None]:
         remove_leftovers(written_in(out))
 
 
-def _planned(pool: Pool, asked: Build, progress: Progress) -> tuple[Plan, bool]:
+def _planned(pool: AbstractPool, asked: Build, progress: Progress) -> tuple[Plan, bool]:
     """The plan in the folder if it is what the command asks for, else a new one; whether it is new."""
     old = existing_plan(asked.out)
     listing = asked.lister(asked.raw, asked.out, asked.settings)
@@ -171,13 +185,13 @@ def _planned(pool: Pool, asked: Build, progress: Progress) -> tuple[Plan, bool]:
     return _new_plan(pool, asked.raw, listing, asked.settings, progress), True
 
 
-def _finished_before(out: Path, plan: Plan) -> Outcome:
+def _finished_before(pool: AbstractPool, out: Path, plan: Plan) -> Outcome:
     """The data set that is there, without what a build left that was killed after `dataset.json` was written."""
     if (out / FOLDER).exists() or (out / LOCK).exists():
         # it cannot be written, or is just being tidied: the data set is whole either way
         with suppress(SynthanomError), locked(out):
             tidy(out)
-    return Outcome(manifest=read_manifest(out), plan=plan, skipped=(), already=True)
+    return Outcome(manifest=read_manifest(out), plan=plan, skipped=(), already=True, workers=pool.size)
 
 
 def _about(plan: Plan) -> str:
@@ -187,7 +201,7 @@ def _about(plan: Plan) -> str:
     return f"plan {plan.digest}: {len(plan.cases)} images, {', '.join(plan.tasks)}, {rows}; fingerprint: {versions}"
 
 
-def _new_plan(pool: Pool, raw: Path, listing: Listing, settings: BuildSettings, progress: Progress) -> Plan:
+def _new_plan(pool: AbstractPool, raw: Path, listing: Listing, settings: BuildSettings, progress: Progress) -> Plan:
     """Look at every case, and plan."""
     cases = listing.cases
     jobs = [(raw, cases[i : i + SURVEYED_TOGETHER], settings) for i in range(0, len(cases), SURVEYED_TOGETHER)]
@@ -217,7 +231,7 @@ def _settle(asked: Build, plan: Plan, *, fresh: bool) -> None:
     write_draft(out, draft_of(plan))
 
 
-def _all_stages(pool: Pool, asked: Build, plan: Plan, progress: Progress) -> Outcome:
+def _all_stages(pool: AbstractPool, asked: Build, plan: Plan, progress: Progress) -> Outcome:
     place = asked.place(plan)
     try:
         healthy = healthy_stage(pool, place, plan, progress)
@@ -226,7 +240,7 @@ def _all_stages(pool: Pool, asked: Build, plan: Plan, progress: Progress) -> Out
         raise
     records = [*healthy, *anomaly_stage(pool, place, plan, progress)]
     manifest, skipped = finish(asked.out, draft_of(plan), records, mixed=asked.mixed)
-    return Outcome(manifest=manifest, plan=plan, skipped=skipped, already=False)
+    return Outcome(manifest=manifest, plan=plan, skipped=skipped, already=False, workers=pool.size)
 
 
 def _abandon(out: Path) -> None:

@@ -14,6 +14,9 @@ from synthanom_builders.named import NAMES
 Variants = Annotated[int, typer.Option(help="Anomalous pictures per image and task.")]
 Seed = Annotated[int, typer.Option(help="Settles folds and anomalies.")]
 Workers = Annotated[int | None, typer.Option(help="Processes; the result does not depend on it. All cores.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler, as tcp://host:8786: its workers do the work.")
+]
 TaskNames = Annotated[str | None, typer.Option(help="Stored names with commas between; all five by default.")]
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
@@ -58,6 +61,7 @@ def folder(
     variants: Variants = 10,
     seed: Seed = 0,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     tasks: TaskNames = None,
     task_config: TaskFile = None,
     donors: DonorSet = None,
@@ -130,7 +134,7 @@ def folder(
         codec=codec,
         layout=layout,
     )
-    how = Manner(workers=workers, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
+    how = Manner(workers=workers, scheduler=scheduler, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
     if test:
         return run_list(raw, out, settings, list_known, how)
     return run_build(raw, out, settings, list_cases, how)
@@ -146,6 +150,7 @@ def _add_named(name: str, words: str) -> None:
         variants: Variants = 10,
         seed: Seed = 0,
         workers: Workers = None,
+        scheduler: Scheduler = None,
         tasks: TaskNames = None,
         task_config: TaskFile = None,
         donors: DonorSet = None,
@@ -203,7 +208,7 @@ def _add_named(name: str, words: str) -> None:
             reading=Reading(grey=data_set.grey),
             codec=codec,
         )
-        how = Manner(workers=workers, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
+        how = Manner(workers=workers, scheduler=scheduler, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
         if test:
             return run_list(raw, out, settings, data_set.list_known, how)
         if data_set.list_cases is None:

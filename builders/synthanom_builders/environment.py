@@ -1,6 +1,7 @@
 """Whether this process may take part in a build: libraries and processor settle the last bits."""
 
 import platform
+from collections.abc import Mapping
 from functools import lru_cache
 
 from synthanom.errors import SynthanomError
@@ -26,12 +27,17 @@ def environment_of(plan: Plan, mixed: bool) -> dict[str, str] | None:
     if here == planned:
         return None
     if not mixed:
-        name = next(name for name in sorted({*here, *planned}) if here.get(name) != planned.get(name))
-        raise SynthanomError(
-            f"{platform.node()}: must have the fingerprint that was planned, got {name} {here.get(name)} instead of "
-            f"{planned.get(name)}; leave this machine out, or allow it with --mixed-fingerprints"
-        )
+        raise other_fingerprint(platform.node(), here, planned)
     return here
+
+
+def other_fingerprint(who: str, here: Mapping[str, str], planned: Mapping[str, str]) -> SynthanomError:
+    """The refusal of a process whose fingerprint is `here`."""
+    name = next(name for name in sorted({*here, *planned}) if here.get(name) != planned.get(name))
+    return SynthanomError(
+        f"{who}: must have the fingerprint that was planned, got {name} {here.get(name)} instead of "
+        f"{planned.get(name)}; leave this machine out, or allow it with --mixed-fingerprints"
+    )
 
 
 @lru_cache(maxsize=1)

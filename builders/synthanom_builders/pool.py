@@ -1,153 +1,48 @@
-"""Worker processes: started clean, one thread each, gone when their parent is gone."""
+"""Who does the work of a build: processes of this machine, or those of a Dask cluster."""
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection, forkserver, resource_tracker
-from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 from synthanom.errors import SynthanomError
-
-T = TypeVar("T")
-THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
-)
-PRELOADED = ("synthanom_builders.units", "numba", "scipy.ndimage")  # imported once, before workers fork off
-QUEUED = 4  # jobs handed out per worker: enough to keep it busy, few enough to stop at once
-STOP_SECONDS = 5.0
+from synthanom_builders.abstract_workers import AbstractPool
+from synthanom_builders.local_workers import local_workers
 
 
-class Pool:
-    """Worker processes that run module-level functions; made by `workers`."""
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """Who is to do the work.
 
-    def __init__(self, executor: ProcessPoolExecutor, size: int) -> None:
-        self._executor = executor
-        self._size = size
-        self._others = set(multiprocessing.active_children())  # not ours
-        self._started: set[BaseProcess] = set()
+    Attributes
+    ----------
+    size : int
+        Number of processes on this machine; does not count where there is a scheduler.
+    scheduler : str or None
+        Address of a Dask scheduler, whose workers do it then.
+    """
 
-    def stop(self) -> None:
-        """End the workers at once, whatever they are doing; what they had not finished has no final name."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - self._others:
-            process.kill()  # SIGTERM is blocked there
-            process.join(STOP_SECONDS)
-
-    def run(self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
-        """Call the function on every job; yields (number of the job, result) as they finish, in any order.
-
-        Raises
-        ------
-        SynthanomError
-            If a worker process dies, or none can be started.
-        Exception
-            The first that a job raises; jobs not yet begun are dropped.
-        """
-        waiting = iter(enumerate(jobs))
-        running: dict[Future[T], int] = {}
-        try:
-            for _ in range(len(jobs) + 1):  # each round but the last finishes at least one job
-                for number, job in waiting:
-                    running[self._submit(function, job)] = number
-                    if len(running) >= QUEUED * self._size:
-                        break
-                if not running:
-                    return
-                if len(self._started) < self._size:
-                    self._started |= set(multiprocessing.active_children()) - self._others
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool as error:
-            self._executor.shutdown()  # so that it is known how each ended
-            raise SynthanomError(
-                f"a worker process {how_it_ended([one.exitcode for one in self._started])}; run the same command again "
-                f"with fewer --workers than {self._size} (what is finished is kept)"
-            ) from error
-
-    def _submit(self, function: Callable[..., T], job: tuple[Any, ...]) -> Future[T]:
-        try:
-            return self._executor.submit(function, *job)
-        except (EOFError, ConnectionError) as error:  # from the process that workers fork from
-            raise SynthanomError(
-                "worker processes cannot be started: the process that they fork from has ended, most often for lack of "
-                f"memory; run the same command again with more of it or fewer --workers than {self._size} (what is "
-                "finished is kept)"
-            ) from error
-
-
-def how_it_ended(codes: Iterable[int | None]) -> str:
-    """What became of the worker that broke the pool, from the exit codes of all; the others were ended for it."""
-    own = [code for code in codes if code not in (None, 0, -signal.SIGTERM)]
-    if -signal.SIGKILL in own:
-        return "was killed (signal 9), most often for lack of memory"
-    if own and own[0] < 0:
-        return f"was ended by signal {-own[0]} ({signal.Signals(-own[0]).name}), for lack of memory or by a defect"
-    status = f" with status {own[0]}" if own else ""
-    return f"ended{status} without a word, most often for lack of memory"
+    size: int
+    scheduler: str | None = None
 
 
 @contextmanager
-def workers(size: int) -> Iterator[Pool]:
-    """A pool of `size` worker processes that are stopped when the block ends, at once if it ends by an exception.
+def workers(crew: Crew) -> Iterator[AbstractPool]:
+    """A pool of workers that do nothing more once the block has ended.
 
     Raises
     ------
     SynthanomError
-        If `size` is less than 1.
+        If there can be none.
     """
-    if size < 1:
-        raise SynthanomError(f"--workers must be at least 1, got {size}")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    with _clean_start():
-        forkserver.ensure_running()
-    executor = ProcessPoolExecutor(size, mp_context=context, initializer=_begin)
-    pool = Pool(executor, size)
+    if crew.scheduler is None:
+        with local_workers(crew.size) as pool:
+            yield pool
+        return
     try:
-        yield pool
-        executor.shutdown()
-    except BaseException:
-        pool.stop()
-        raise
-
-
-@contextmanager
-def _clean_start() -> Iterator[None]:
-    """Workers get one thread each and never see Ctrl-C or SIGTERM, this process's business; both are inherited."""
-    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts, so it has to be there before
-    before = {name: os.environ.get(name) for name in THREADS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _begin() -> None:
-    """In a new worker: watch the parent."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+        from synthanom_builders.cluster_workers import cluster_workers
+    except ImportError as error:
+        raise SynthanomError(
+            f"--scheduler needs Dask, got '{error}'; install it with: pip install 'synthanom[slurm]'"
+        ) from error
+    with cluster_workers(crew.scheduler) as cluster:
+        yield cluster

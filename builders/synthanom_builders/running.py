@@ -18,6 +18,7 @@ from synthanom_builders.build import Build, Lister, Outcome, build
 from synthanom_builders.estimate import estimate
 from synthanom_builders.known import KnownLister
 from synthanom_builders.plan import Plan
+from synthanom_builders.pool import Crew
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.truth import list_truth
 
@@ -29,6 +30,7 @@ class Manner:
     """How a command builds, apart from what."""
 
     workers: int | None
+    scheduler: str | None
     part: str | None
     mixed: bool
     dry_run: bool
@@ -37,13 +39,13 @@ class Manner:
 
 def run_build(raw: Path, out: Path, settings: BuildSettings, lister: Lister, how: Manner) -> int:
     """Build, say what came of it, and return the exit status."""
-    size = _cores() if how.workers is None else how.workers
+    crew = _crew(how)
     part = parsed_part(how.part)
     with long_run(None if how.dry_run else log_beside(out), announce=True) as run:
         asked = Build(raw=raw.resolve(), out=out.resolve(), settings=settings, lister=lister, mixed=how.mixed)
-        outcome = build(asked, size=size, progress=run.progress, dry_run=how.dry_run, part=part)
+        outcome = build(asked, crew=crew, progress=run.progress, dry_run=how.dry_run, part=part)
         if how.dry_run and outcome.manifest is None:
-            _tell_plan(raw, size, outcome.plan, run.progress, as_json=how.as_json)
+            _tell_plan(raw, outcome.workers, outcome.plan, run.progress, as_json=how.as_json)
             return exits.DONE
         status = exits.SKIPPED if outcome.skipped else exits.DONE
         words = _told(outcome, part, out, settings, run.progress)
@@ -60,9 +62,10 @@ def run_list(raw: Path, out: Path, settings: BuildSettings, lister: KnownLister 
     """List a test set, say what came of it, and return the exit status."""
     if lister is None:
         raise SynthanomError(f"{settings.dataset}: has no scans whose truth is known; leave --test out")
-    size = _cores() if how.workers is None else how.workers
+    if how.scheduler is not None:
+        raise SynthanomError("--test lists on this machine, got --scheduler; leave it out")
     with long_run(None if how.dry_run else log_beside(out), announce=True) as run:
-        found = list_truth(raw, out, settings, lister, size=size, progress=run.progress, dry_run=how.dry_run)
+        found = list_truth(raw, out, settings, lister, size=_crew(how).size, progress=run.progress, dry_run=how.dry_run)
         for path, reason in found.skipped[:SHOWN]:
             run.progress.tell(f"skipped {path}: {reason}")
         for path, reason in found.skipped:
@@ -84,9 +87,15 @@ def run_list(raw: Path, out: Path, settings: BuildSettings, lister: KnownLister 
     return status
 
 
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def _crew(how: Manner) -> Crew:
+    """Who does the work; by default as many processes as there are cores that this one may use."""
+    if how.scheduler is not None and how.workers is not None:
+        raise SynthanomError(
+            "--workers must be left out with --scheduler, whose cluster has as many workers as were started there, got "
+            f"{how.workers}"
+        )
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return Crew(size=cores if how.workers is None else how.workers, scheduler=how.scheduler)
 
 
 def _told(outcome: Outcome, part: Part | None, out: Path, settings: BuildSettings, progress: Progress) -> str:

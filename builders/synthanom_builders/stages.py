@@ -6,16 +6,16 @@ from synthanom.errors import SynthanomError
 from synthanom.progress import Progress
 from synthanom.unfinished.parts import Part, Unit, in_turn
 from synthanom.unfinished.records import Skipped, UnitRecord, finished_unit
+from synthanom_builders.abstract_workers import AbstractPool
 from synthanom_builders.plan import Plan
 from synthanom_builders.planning import check_folds
-from synthanom_builders.pool import Pool
 from synthanom_builders.units import Place, anomaly_unit, healthy_unit, missing_healthy_unit
 
 TOLD = 5
 
 
 def healthy_stage(
-    pool: Pool, place: Place, plan: Plan, progress: Progress, part: Part | None = None
+    pool: AbstractPool, place: Place, plan: Plan, progress: Progress, part: Part | None = None
 ) -> list[UnitRecord]:
     """All healthy images: anomalies need those of other subjects as donors.
 
@@ -44,7 +44,7 @@ def healthy_stage(
 
 
 def anomaly_stage(
-    pool: Pool, place: Place, plan: Plan, progress: Progress, part: Part | None = None
+    pool: AbstractPool, place: Place, plan: Plan, progress: Progress, part: Part | None = None
 ) -> list[UnitRecord]:
     """The anomalies of all tasks, or a part's own of them.
 
@@ -67,7 +67,11 @@ def tell_skipped(progress: Progress, rows: Sequence[tuple[str, str]]) -> None:
 
 
 def _run(
-    pool: Pool, place: Place, units: Sequence[Unit], function: Callable[..., UnitRecord], shown: tuple[str, Progress]
+    pool: AbstractPool,
+    place: Place,
+    units: Sequence[Unit],
+    function: Callable[..., UnitRecord],
+    shown: tuple[str, Progress],
 ) -> list[UnitRecord]:
     """Run those of the units that are not yet finished; the records of all."""
     title, progress = shown

@@ -19,7 +19,7 @@ from synthanom.volumes import Source, write_picture, write_volume
 from synthanom.volumes.write import write_bytes
 from synthanom_builders.cases import check_folder, relative
 from synthanom_builders.known import KnownCase, KnownLister, KnownListing
-from synthanom_builders.pool import Pool, workers
+from synthanom_builders.local_workers import LocalPool, local_workers
 from synthanom_builders.settings import BuildSettings
 
 IMAGES, MASKS, SKIPPED = "images", "masks", "skipped.csv"
@@ -63,7 +63,7 @@ def list_truth(
         return TruthOutcome(cases=tuple(usable), skipped=tuple(skipped))
     with _new_folder(out) as folder:
         if any(one.drawing is not None for one in usable):
-            with workers(size) as pool:
+            with local_workers(size) as pool:
                 usable, undrawn = _draw_all(pool, progress, raw, folder, usable)
             skipped += undrawn
         _check_any(raw, usable, skipped)
@@ -133,7 +133,7 @@ def _put_in_place(folder: Path, out: Path) -> None:
 
 
 def _draw_all(
-    pool: Pool, progress: Progress, raw: Path, out: Path, cases: Sequence[KnownCase]
+    pool: LocalPool, progress: Progress, raw: Path, out: Path, cases: Sequence[KnownCase]
 ) -> tuple[list[KnownCase], Skipped]:
     """Draw for every case; those that could be drawn, and (path, reason) of the others."""
     jobs = [(raw, out, tuple(cases[i : i + DRAWN_TOGETHER])) for i in range(0, len(cases), DRAWN_TOGETHER)]

@@ -12,6 +12,7 @@ from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.fold_donors import Kept, Memory, Shortlist, fold_donors, row_key
 from synthanom.labels import FlippedGaussian
+from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import Manifest
 from synthanom.preprocess import Pipeline
 from synthanom.sample import Sample
@@ -311,10 +312,21 @@ def _opened(place: Place) -> Opened:
     return Opened(data=DataSet(place.out, manifest), rows=rows_of_cases(records), memory=memory)
 
 
+def forget() -> None:
+    """Drop what this process keeps of a build, open files included."""
+    for kept in (_opened, _plan, _external):
+        kept.cache_clear()
+
+
 def _check_there(place: Place) -> None:
-    """Refuse to write into a folder that was removed: parts of a data set without a plan would stand in the way."""
+    """Refuse to write into a folder that was removed, or finished by others.
+
+    Parts of a data set without a plan would stand in the way, and a unit of a build that was killed may outlive it.
+    """
     if not (place.out / PLAN).exists():
         raise SynthanomError(f"{place.out}: must stay while it is built, and was removed; run the same command again")
+    if (place.out / MANIFEST).exists():
+        raise SynthanomError(f"{place.out}: was finished by another command meanwhile; nothing was written")
 
 
 def _recorded(

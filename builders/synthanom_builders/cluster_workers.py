@@ -1,0 +1,244 @@
+"""The workers of a Dask cluster: other people's processes on other machines, that come, die and vanish."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from distributed import CancelledError, Future, KilledWorker, wait
+
+from synthanom.errors import SynthanomError
+from synthanom.shards import fingerprint
+from synthanom.temporaries import temporary_path
+from synthanom_builders import dask_worker
+from synthanom_builders.abstract_workers import AbstractPool, Needs
+from synthanom_builders.cluster_client import ASK_SECONDS, Cluster, connected
+from synthanom_builders.dask_worker import Surroundings, Ticket
+from synthanom_builders.environment import other_fingerprint
+from synthanom_builders.units import forget
+
+T = TypeVar("T")
+QUEUED = 2  # jobs handed out per worker: one to do and one to go on with
+LOOK_SECONDS = 2.0  # between looks at the cluster while no job finishes
+POLL_SECONDS = 0.2
+ALONE_SECONDS = 60.0  # without a worker
+JOB_SECONDS = 7 * 86400.0  # without a job that finishes
+STOP_SECONDS = 60.0  # that jobs already begun are waited for
+ROUNDS = 10  # that a job may take, on average: a result may be lost with its worker
+RESULT_SECONDS = 60.0
+SAME = "start the workers from the same environment"
+LEFT = "run the same command again (what is finished is kept)"
+
+
+class ClusterPool(AbstractPool):
+    """Worker processes of a Dask cluster; made by `cluster_workers`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._ticket = Ticket(run=uuid4().hex, out="")
+        self._running: dict[Future, int] = {}
+        self._handed_out = 0
+        self._size = 0
+        self._looked = self._alone_since = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        """How many worker processes there were when it was last looked."""
+        return self._size
+
+    def admit(self, needs: Needs) -> None:
+        """Make sure that every worker can take part; those that come later are checked by their first unit.
+
+        Raises
+        ------
+        SynthanomError
+            Naming one that cannot; or if none comes within a minute.
+        """
+        for _ in _ticks(ALONE_SECONDS, POLL_SECONDS):
+            answers = self._cluster.ask(dask_worker.look_around, str(needs.raw), needs.codec)
+            here = fingerprint(needs.codec)
+            self._size = sum(_admitted(worker, found, here, needs) for worker, found in answers.items())
+            if self._size:
+                return
+            time.sleep(POLL_SECONDS)
+        raise self._no_worker()
+
+    def enter(self, out: Path) -> None:
+        """Make sure that every worker sees the folder, and wait for units of an earlier build that was killed.
+
+        Raises
+        ------
+        SynthanomError
+            Naming one that does not see it, or if such a unit takes longer than a minute.
+        """
+        self._ticket = Ticket(run=self._ticket.run, out=str(out))
+        if not self._idle(dask_worker.at_work, str(out)):
+            raise SynthanomError(
+                f"{out}: workers are still making units of an earlier build; wait for them, then {LEFT}"
+            )
+        path = temporary_path(out / "seen")
+        path.write_text(self._ticket.run, encoding="ascii")
+        try:
+            answers = self._cluster.ask(dask_worker.read_token, str(path))
+        finally:
+            path.unlink(missing_ok=True)
+        for worker, answer in answers.items():
+            if answer is None or (isinstance(answer, str) and answer != self._ticket.run):
+                raise SynthanomError(
+                    f"worker {worker}: must see {out} as this machine does, and does not; choose an --out on a file "
+                    "system that all of them share"
+                )
+
+    def run(self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """Call the function on every job; yields (number of the job, result) as they finish, in any order.
+
+        Raises
+        ------
+        SynthanomError
+            If the scheduler goes away, no worker is left for a minute, or workers die of a job.
+        Exception
+            The first that a job raises; jobs not yet begun are dropped.
+        """
+        waiting = iter(enumerate(jobs))
+        for _ in range(ROUNDS * len(jobs) + 1):
+            self._look()
+            for number, job in waiting:
+                self._running[self._submit(function, job)] = number
+                if len(self._running) >= QUEUED * max(1, self._size):
+                    break
+            if not self._running:
+                return
+            for future in self._finished():
+                for result in self._results(future):
+                    yield self._running.pop(future), result
+        raise SynthanomError(f"{self._cluster.address}: workers must stay, and keep dying with their results; {LEFT}")
+
+    def stop(self) -> None:
+        """Drop all jobs and wait a minute for those that are begun: nobody but their owner may end the workers.
+
+        What takes longer is waited for by the next build in the same folder.
+        """
+        with suppress(SynthanomError, OSError):  # without a scheduler there is nobody to tell
+            if self._cluster.there:
+                self._cluster.client.cancel(list(self._running), force=True)
+                self._idle(dask_worker.stop, self._ticket.run)
+        self._running.clear()
+
+    def release(self) -> None:
+        """Let the workers forget the data set, and close its files."""
+        self._cluster.ask(forget)
+
+    def _submit(self, function: Callable[..., T], job: tuple[Any, ...]) -> Future:
+        if not self._cluster.there:
+            raise self._cluster.gone()
+        self._handed_out += 1
+        key = f"synthanom-{self._ticket.run}-{self._handed_out}"
+        return self._cluster.client.submit(dask_worker.work, self._ticket, function, *job, key=key, pure=False)
+
+    def _finished(self) -> list[Future]:
+        """The next jobs that are done, or given up."""
+        for _ in _ticks(JOB_SECONDS, LOOK_SECONDS):
+            try:
+                return list(wait(list(self._running), timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                self._look()
+            except (CancelledError, asyncio.CancelledError) as error:
+                raise self._cluster.gone() from error
+        raise SynthanomError(
+            f"{self._cluster.address}: no job was finished within a week; look at the workers, then {LEFT}"
+        )
+
+    def _results(self, future: Future) -> list[Any]:
+        """The result of a job; none if it was lost with its worker, in which case the job is done again."""
+        try:
+            return [future.result(timeout=RESULT_SECONDS)]
+        except TimeoutError:
+            if future.status != "pending":
+                raise
+            return []
+        except KilledWorker as error:
+            raise SynthanomError(
+                f"{error.allowed_failures + 1} workers were killed one after another by the same job, most often for "
+                f"lack of memory; start workers with more of it, then {LEFT}"
+            ) from error
+        except ImportError as error:
+            raise SynthanomError(f"a worker must have the synthanom of this command, got '{error}'; {SAME}") from error
+        except (CancelledError, asyncio.CancelledError) as error:
+            raise self._cluster.gone() from error
+
+    def _look(self) -> None:
+        """See now and then how many workers there are."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked, self._size = now, len(self._cluster.workers())
+        if self._size:
+            self._alone_since = now
+        elif now - self._alone_since > ALONE_SECONDS:
+            raise self._no_worker()
+
+    def _no_worker(self) -> SynthanomError:
+        return SynthanomError(
+            f"{self._cluster.address}: must have a worker, and had none for {ALONE_SECONDS:.0f} seconds; start some "
+            f"(dask worker {self._cluster.address} --nthreads 1), then {LEFT}"
+        )
+
+    def _idle(self, count: Callable[[str], int], what: str) -> bool:
+        """Wait until every worker counts nothing any more; whether that came in time."""
+        for _ in _ticks(STOP_SECONDS, POLL_SECONDS):
+            if not any(isinstance(answer, int) and answer for answer in self._cluster.ask(count, what).values()):
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+
+@contextmanager
+def cluster_workers(address: str) -> Iterator[ClusterPool]:
+    """The workers of the Dask cluster whose scheduler has this address, until the block ends.
+
+    Raises
+    ------
+    SynthanomError
+        If nobody answers there.
+    """
+    with connected(address) as cluster:
+        pool = ClusterPool(cluster)
+        try:
+            yield pool
+        except BaseException:
+            pool.stop()
+            raise
+        with suppress(SynthanomError):  # all is done: a cluster that has gone meanwhile forgets by itself
+            pool.release()
+
+
+def _admitted(worker: str, found: Any, here: Mapping[str, str], needs: Needs) -> bool:
+    """Whether a worker takes part, by its answer; False if it has gone meanwhile."""
+    who = f"worker {worker}"
+    if isinstance(found, TimeoutError):
+        raise SynthanomError(f"{who}: must answer within {ASK_SECONDS:.0f} seconds, and does not; end it, then {LEFT}")
+    if isinstance(found, OSError | KeyError):
+        return False
+    if isinstance(found, SynthanomError):
+        raise SynthanomError(f"{who}: {found}") from found
+    if not isinstance(found, Surroundings):
+        raise SynthanomError(f"{who}: must have the synthanom of this command, got '{found}'; {SAME}")
+    who += f" on {found.host}"
+    if found.fingerprint["synthanom"] != here["synthanom"]:
+        raise SynthanomError(
+            f"{who}: must have synthanom {here['synthanom']}, got {found.fingerprint['synthanom']}; {SAME}"
+        )
+    if not found.sees_raw:
+        raise SynthanomError(
+            f"{who}: must see the folder {needs.raw}, and does not; put the scans on a file system that all share"
+        )
+    if found.fingerprint != here and not needs.mixed:
+        raise other_fingerprint(who, found.fingerprint, here)
+    return True
+
+
+def _ticks(seconds: float, step: float) -> range:
+    return range(max(1, int(seconds / step)))
