@@ -5,12 +5,14 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from building import COMMAND, Ran, build, listing, write_pictures
+from running import SYNTHANOM
 
 HOOK = Path(__file__).parent / "fault_hook"
 SECONDS = 120.0  # that any one process may take
@@ -29,7 +31,7 @@ class Way:
     prefix : tuple of str
         Put before it.
     then : tuple of commands
-        Run afterwards, ``{out}`` being the folder, where the command alone does not finish.
+        Run afterwards, ``{raw}`` and ``{out}`` being the folders, where the command alone does not finish.
     """
 
     name: str = "two workers"
@@ -39,6 +41,14 @@ class Way:
 
 
 ONE_WORKER = Way(name="one worker", arguments=("--workers", "1"))
+PARTS = Way(
+    name="two parts",
+    arguments=("--workers", "1", "--part", "1/2"),
+    then=(
+        (*COMMAND, "folder", "{raw}", "--out", "{out}", *TINY, "--workers", "1", "--part", "2/2"),
+        (sys.executable, "-c", SYNTHANOM, "merge", "{out}"),
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +175,11 @@ def gone_on(scene: Scene, way: Way) -> Ran:
     if way.prefix or way.then:
         ran = ended(started(scene, way))
         for command in way.then:
-            words = [word.format(out=scene.out) for word in command]
+            words = [word.format(raw=scene.raw, out=scene.out) for word in command]
             done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS)
-            ran = Ran(status=done.returncode, out=done.stdout, err=done.stderr)
+            ran = Ran(status=done.returncode, out=ran.out + done.stdout, err=ran.err + done.stderr)
+            if ran.status != 0:
+                break
         return ran
     return build(*arguments(scene, way))
 

@@ -29,15 +29,23 @@ FILLING = ("create", "write", "mkdir", "fsync")  # what fails on a full disk; re
 def step(verb: str, path: object) -> None:
     """Write down one step, and strike if it is the one."""
     name = _name(path)
-    if not name or re.search(FAULT["step"], f"{verb} {name}") is None:
+    if not name:
+        return
+    fault = _fault()
+    if re.search(fault["step"], f"{verb} {name}") is None:
         return
     with Path(FAULT["journal"]).open("a+") as journal:  # closing it gives the lock back
         fcntl.flock(journal, fcntl.LOCK_EX)
         journal.seek(0)
         number = len(journal.readlines()) + 1
         journal.write(f"{verb} {name}\n")
-    if number == FAULT["at"] or (FAULT["lasting"] and number > FAULT["at"] > 0):
-        STRIKES[FAULT["do"]](verb)
+    if number == fault["at"] or (fault["lasting"] and number > fault["at"] > 0):
+        STRIKES[fault["do"]](verb)
+
+
+def _fault() -> dict:
+    """What is to happen: fixed, or in a file that may change while this process works for one build after another."""
+    return json.loads(Path(FAULT["orders"]).read_text()) if "orders" in FAULT else FAULT
 
 
 def _name(path: object) -> str:
@@ -83,7 +91,7 @@ def _no_memory(verb: str) -> None:
 def _starve(verb: str) -> None:
     """Let this process have no more memory than it has now."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + FAULT["spare"]
+    limit = pages * resource.getpagesize() + _fault()["spare"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
