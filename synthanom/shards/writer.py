@@ -227,7 +227,7 @@ def _write_column(file: h5py.File, name: str, column: Column, values: Values, co
     shape = values.shape if isinstance(values, np.ndarray) else (len(values), *values[0].shape)
     dtype = values.dtype if isinstance(values, np.ndarray) and column.dtype == TEXT else np.dtype(column.dtype)
     if 0 in shape:  # nothing to chunk
-        file.create_dataset(name, shape=shape, dtype=dtype, track_times=False)
+        file.create_dataset(name, shape=shape, dtype=dtype, track_times=False).id.close()
         return
     dataset = file.create_dataset(
         name,
@@ -245,6 +245,9 @@ def _write_column(file: h5py.File, name: str, column: Column, values: Values, co
         for row, value in enumerate(values):
             dataset[row] = value
     check_filters(dataset, may_skip=compression.get("compression") == "lzf")
+    # not left to whoever drops this frame last: profilers, as Dask's, hold frames of other threads for a while, and an
+    # identifier that is given back late may be another column's by then
+    dataset.id.close()
 
 
 def check_filters(dataset: h5py.Dataset, *, may_skip: bool) -> None:
