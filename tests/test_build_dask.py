@@ -183,4 +183,4 @@ def test_without_dask_the_extra_is_named(whole, tmp_path):
     code = "import sys; sys.modules['distributed'] = None; from synthanom_builders.cli import main; main()"
     words = [sys.executable, "-c", code, "folder", whole.raw, "--out", tmp_path / "data", "--scheduler", "tcp://a:1"]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert ran.returncode == 2 and "pip install 'synthanom[slurm]'" in ran.stderr and "Traceback" not in ran.stderr
+    assert ran.returncode == 2 and "pip install 'synthanom[dask]'" in ran.stderr and "Traceback" not in ran.stderr

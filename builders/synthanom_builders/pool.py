@@ -42,7 +42,7 @@ def workers(crew: Crew) -> Iterator[AbstractPool]:
         from synthanom_builders.cluster_workers import cluster_workers
     except ImportError as error:
         raise SynthanomError(
-            f"--scheduler needs Dask, got '{error}'; install it with: pip install 'synthanom[slurm]'"
+            f"--scheduler needs Dask, got '{error}'; install it with: pip install 'synthanom[dask]'"
         ) from error
     with cluster_workers(crew.scheduler) as cluster:
         yield cluster
