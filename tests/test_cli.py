@@ -18,7 +18,7 @@ from synthanom.preprocess import default_pipeline
 from synthanom.shards import DataSet
 from synthanom.volumes import read, write_picture, write_volume
 
-COMMANDS = ("preview", "check", "replay", "predict", "evaluate", "describe")
+COMMANDS = ("preview", "check", "replay", "predict", "evaluate", "describe", "merge", "export")
 
 
 @pytest.fixture
