@@ -77,16 +77,18 @@ def test_a_worker_that_has_gone_meanwhile_does_not_count():
 def test_a_worker_that_sees_another_folder_is_named(tmp_path):
     for answer in (None, "of another run"):
         with pytest.raises(SynthanomError, match=r"second:2: must see .* as this machine does") as refused:
-            pool(0, answer).enter(tmp_path)
+            pool(0, answer).enter(tmp_path, lambda text: None)
         assert str(tmp_path) in str(refused.value) and list(tmp_path.iterdir()) == []
 
 
 def test_units_of_a_killed_build_are_waited_for_and_named_when_they_take_too_long(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster_workers, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(cluster_workers, "STOP_SECONDS", 0.005)
-    pool(2, 1, 0, OSError("gone")).enter(tmp_path)
+    told: list[str] = []
+    pool(2, 1, 0, OSError("gone")).enter(tmp_path, told.append)
+    assert len(told) == 1 and "waiting for them" in told[0]
     with pytest.raises(SynthanomError, match="still making units of an earlier build"):
-        pool(1).enter(tmp_path)
+        pool(1).enter(tmp_path, told.append)
 
 
 def test_a_process_does_one_job_at_a_time_and_none_of_a_stopped_command():

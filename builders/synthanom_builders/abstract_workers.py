@@ -47,8 +47,14 @@ class AbstractPool(ABC):
         """
 
     @abstractmethod
-    def enter(self, out: Path) -> None:
+    def enter(self, out: Path, tell: Callable[[str], None]) -> None:
         """Make sure that every worker sees the data set's folder, which is locked, and that none is at work there.
+
+        Parameters
+        ----------
+        out : Path
+        tell : function
+            Is told what has to be waited for.
 
         Raises
         ------

@@ -133,7 +133,7 @@ def _whole(pool: AbstractPool, asked: Build, progress: Progress) -> Outcome:
     with locked(asked.out):
         _settle(asked, plan, fresh=fresh)
         with _stopped_at_once(pool, asked.out):
-            pool.enter(asked.out)
+            pool.enter(asked.out, progress.note)
             return _all_stages(pool, asked, plan, progress)
 
 
@@ -145,7 +145,7 @@ def _part(pool: AbstractPool, asked: Build, part: Part, progress: Progress) -> O
         with waited_for(out, PLAN_LOCK, lambda: progress.note("another part is planning; waiting for it")):
             plan, fresh = _planned(pool, asked, progress)
             _settle(asked, plan, fresh=fresh)
-        pool.enter(out)
+        pool.enter(out, progress.note)
         note_part(out, part)
         progress.record(_about(plan))
         place = asked.place(plan)

@@ -66,7 +66,7 @@ class ClusterPool(AbstractPool):
             time.sleep(POLL_SECONDS)
         raise self._no_worker()
 
-    def enter(self, out: Path) -> None:
+    def enter(self, out: Path, tell: Callable[[str], None]) -> None:
         """Make sure that every worker sees the folder, and wait for units of an earlier build that was killed.
 
         Raises
@@ -75,7 +75,8 @@ class ClusterPool(AbstractPool):
             Naming one that does not see it, or if such a unit takes longer than a minute.
         """
         self._ticket = Ticket(run=self._ticket.run, out=str(out))
-        if not self._idle(dask_worker.at_work, str(out)):
+        waiting = "workers still make units of a build that was killed; waiting for them"
+        if not self._idle(dask_worker.at_work, str(out), lambda: tell(waiting)):
             raise SynthanomError(
                 f"{out}: workers are still making units of an earlier build; wait for them, then {LEFT}"
             )
@@ -124,7 +125,7 @@ class ClusterPool(AbstractPool):
         with suppress(SynthanomError, OSError):  # without a scheduler there is nobody to tell
             if self._cluster.there:
                 self._cluster.client.cancel(list(self._running), force=True)
-                self._idle(dask_worker.stop, self._ticket.run)
+                self._idle(dask_worker.stop, self._ticket.run, lambda: None)
         self._running.clear()
 
     def release(self) -> None:
@@ -186,11 +187,13 @@ class ClusterPool(AbstractPool):
             f"(dask worker {self._cluster.address} --nthreads 1), then {LEFT}"
         )
 
-    def _idle(self, count: Callable[[str], int], what: str) -> bool:
-        """Wait until every worker counts nothing any more; whether that came in time."""
-        for _ in _ticks(STOP_SECONDS, POLL_SECONDS):
+    def _idle(self, count: Callable[[str], int], what: str, tell: Callable[[], None]) -> bool:
+        """Wait until every worker counts nothing any more; whether that came in time. `tell` is called if it lasts."""
+        for turn in _ticks(STOP_SECONDS, POLL_SECONDS):
             if not any(isinstance(answer, int) and answer for answer in self._cluster.ask(count, what).values()):
                 return True
+            if turn == 0:
+                tell()
             time.sleep(POLL_SECONDS)
         return False
 

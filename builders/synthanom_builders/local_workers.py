@@ -47,7 +47,7 @@ class LocalPool(AbstractPool):
     def admit(self, needs: Needs) -> None:
         """They are this process again."""
 
-    def enter(self, out: Path) -> None:
+    def enter(self, out: Path, tell: Callable[[str], None]) -> None:
         """They see what this process sees, and those of earlier builds have ended with them."""
 
     def stop(self) -> None:
