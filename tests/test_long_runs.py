@@ -153,7 +153,7 @@ def test_refusals_after_work_began_are_logged_in_full(tmp_path):
 
 
 def test_a_bug_leaves_its_traceback_in_the_log(raw, tmp_path):
-    code = "import synthanom_builders.build as b\ndef broken(*a): [][1]\nb._manifest = broken\n" + BUILD
+    code = "import synthanom_builders.build as b\ndef broken(*a, **k): [][1]\nb.finish = broken\n" + BUILD
     done = ran(code, "folder", raw, "--out", tmp_path / "data", *QUICK, "--json")
     assert done.returncode == 1 and "Traceback" not in done.stderr and f"log: {tmp_path / 'data.log'}" in done.stderr
     assert json.loads(done.stdout)["status"] == "bug"
