@@ -48,3 +48,35 @@ def test_status_and_message(arguments, status, words):
 def test_debug_shows_the_traceback():
     done = subprocess.run([sys.executable, "-c", PROGRAM, "bug", "--debug"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+LOST = """
+import os, signal, time, typer, weakref
+from synthanom.exits import run
+
+app = typer.Typer()
+
+class Thing:
+    pass
+
+@app.command()
+def work(number: int):
+    thing = Thing()
+    watched = weakref.ref(thing, lambda _: (os.kill(os.getpid(), number), time.sleep(0.01)))
+    del thing  # what the callback raises is dropped
+    for _ in range(100):
+        time.sleep(0.05)
+    print("never told")
+
+run(app)
+"""
+
+
+@pytest.mark.parametrize(("number", "status", "word"), [(2, 130, "interrupted"), (15, 143, "terminated")])
+def test_interruptions_that_fall_into_a_callback_are_not_lost(number, status, word):
+    done = subprocess.run([sys.executable, "-c", LOST, str(number)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        status,
+        "",
+        f"\n{word}; to go on, run the same command again\n",
+    )
