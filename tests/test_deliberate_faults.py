@@ -155,9 +155,9 @@ FAULTS = [
         "test_faults_inputs.py -k between_plan",
     ),
     (
-        "builders/synthanom_builders/lock.py",
-        "fcntl.LOCK_EX | fcntl.LOCK_NB",
-        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        "unfinished/lock.py",
+        "if shared else fcntl.LOCK_EX)",
+        "if shared else fcntl.LOCK_SH)",
         "test_faults_together.py -k refused",
     ),
     ("donor_finding.py", "sample.sha256 == reference.sha256", "sample.id", "test_donor_finding.py -k preprocessing"),
