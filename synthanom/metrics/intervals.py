@@ -9,6 +9,8 @@ import numpy.typing as npt
 from synthanom.errors import SynthanomError
 
 Chosen = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+LEVEL = 0.95  # share of the resamples inside an interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +72,23 @@ def bootstrap_interval(
     low, high = (np.nan, np.nan) if defined.size == 0 else np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     everything = metric(np.arange(len(subjects)))
     return Interval(value=float(everything), low=float(low), high=float(high), draws=int(defined.size))
+
+
+def subject_weights(subjects: int, *, rng: np.random.Generator, draws: int = 1000) -> Weights:
+    """How often each subject is in each resample of as many subjects, drawn with replacement: (draws, subjects).
+
+    Raises
+    ------
+    SynthanomError
+        No subjects, or fewer than one draw.
+    """
+    if subjects < 1 or draws < 1:
+        raise SynthanomError(f"a bootstrap needs subjects and at least one draw, got {subjects} and {draws}")
+    return rng.multinomial(subjects, np.full(subjects, 1 / subjects), size=draws).astype(np.float64)
+
+
+def interval_of_draws(value: float, values: npt.NDArray[np.floating], *, level: float = LEVEL) -> Interval:
+    """A metric's value with the percentile interval of its values (draws,) on resamples; nan ones are left out."""
+    defined = values[~np.isnan(values)]
+    low, high = (np.nan, np.nan) if defined.size == 0 else np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value=float(value), low=float(low), high=float(high), draws=int(defined.size))

@@ -1,6 +1,6 @@
 """Pixel average precision as a mean over batches of samples and shufflings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.errors import SynthanomError
+from synthanom.metrics.intervals import Chosen
+from synthanom.metrics.pixels import Pixels
 from synthanom.metrics.ranking import average_precision
+from synthanom.metrics.tallies import precision_of_counts
 
 BATCH, SHUFFLINGS = 20, 10
 
@@ -53,19 +56,39 @@ def batched_average_precision(
             f"needs as many maps as masks, at least one, and a batch of at least 1 sample, got {len(scores)} maps, "
             f"{len(labels)} masks and batch {batch}"
         )
-    repeats = tuple(_one_shuffling(scores, labels, batch, seed) for seed in range(SHUFFLINGS))
-    return BatchedPrecision(repeats=repeats, mean=float(np.mean(repeats)), deviation=float(np.std(repeats)))
 
-
-def _one_shuffling(
-    scores: Sequence[npt.NDArray[Any]], labels: Sequence[npt.NDArray[Any]], batch: int, seed: int
-) -> float:
-    order = np.random.default_rng(seed).permutation(len(scores))
-    values = []
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
+    def precision_of(chosen: Chosen) -> float:
         flat_scores = np.concatenate([scores[i].ravel() for i in chosen])
         flat_labels = np.concatenate([labels[i].ravel() for i in chosen])
-        values.append(average_precision(flat_scores, flat_labels))
-    defined = [v for v in values if not np.isnan(v)]
-    return float(np.mean(defined)) if defined else float("nan")
+        return average_precision(flat_scores, flat_labels)
+
+    return _shuffled(len(scores), precision_of, batch)
+
+
+def batched_precision_of_pixels(pixels: Pixels, *, batch: int = BATCH) -> BatchedPrecision:
+    """As `batched_average_precision`, of pixels in bins: the same where each bin holds one score, else close to it."""
+    from synthanom.metrics.exact_sort import areas_of_sorted
+
+    def sorted_precision(chosen: Chosen) -> float:
+        bins = np.concatenate([pixels.bins[i] for i in chosen]).astype(np.uint32, copy=False)
+        truth = np.concatenate([pixels.mask(int(i)).ravel() for i in chosen])
+        if truth.all() or not truth.any():
+            return 1.0 if truth.any() else float("nan")
+        return areas_of_sorted(np.sort(bins[~truth]), np.sort(bins[truth]))[0]
+
+    def counted_precision(chosen: Chosen) -> float:
+        counts = pixels.counts([int(i) for i in chosen])[::-1].astype(np.float64)
+        return float(precision_of_counts(counts[:, 1], counts[:, 0], pixels.tied[::-1]))
+
+    # bins that are scores may be millions, more than a batch has pixels
+    return _shuffled(len(pixels.bins), sorted_precision if pixels.exact else counted_precision, batch)
+
+
+def _shuffled(count: int, precision_of: Callable[[Chosen], float], batch: int) -> BatchedPrecision:
+    repeats = []
+    for seed in range(SHUFFLINGS):
+        order = np.random.default_rng(seed).permutation(count)
+        values = [precision_of(order[start : start + batch]) for start in range(0, count, batch)]
+        defined = [v for v in values if not np.isnan(v)]
+        repeats.append(float(np.mean(defined)) if defined else float("nan"))
+    return BatchedPrecision(repeats=tuple(repeats), mean=float(np.mean(repeats)), deviation=float(np.std(repeats)))
