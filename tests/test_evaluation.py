@@ -1,7 +1,6 @@
 """Figures against scikit-learn, and everything about maps and truth that must not be guessed."""
 
 import json
-from importlib import import_module
 
 import nibabel
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn import metrics as oracle
 
 from synthanom.errors import SynthanomError
 from synthanom.evaluation import evaluate
-from synthanom.evaluation.evaluate import RANDOM, _binned_area, _binned_precision
+from synthanom.evaluation.rows import RANDOM
 from synthanom.metrics import anomalous_slices
 from synthanom.volumes import write_picture, write_volume
 
@@ -88,22 +87,6 @@ def test_axial_slices_are_found_by_the_affine(tmp_path):
     other = evaluate(turned / "maps", turned / "truth")
     assert row(straight, "slice", "mean") == row(other, "slice", "mean")
     assert row(straight, "slice", "mean").count == 4 * SHAPE[0]
-
-
-def test_pixel_intervals_come_from_counts_that_are_close_to_exact(tmp_path):
-    pairs = cohort(tmp_path, count=6)
-    scores = np.concatenate([s.ravel() for s, _ in pairs]).astype(np.float64)
-    truth = np.concatenate([m.ravel() for _, m in pairs])
-    edges = np.quantile(scores, np.linspace(0, 1, 1025))[1:-1]
-    place = np.searchsorted(edges, scores, side="right")
-    counts = [np.bincount(place[truth == wanted], minlength=1024)[::-1].astype(float) for wanted in (True, False)]
-    assert _binned_precision(*counts) == pytest.approx(oracle.average_precision_score(truth, scores), abs=0.01)
-    assert _binned_area(*counts) == pytest.approx(oracle.roc_auc_score(truth, scores), abs=1e-3)
-    # three bins by hand, from the highest down: 2 of 3, 1 of 3, 0 of 4 positive
-    positives, negatives = np.array([2.0, 1, 0]), np.array([1.0, 2, 4])
-    assert _binned_precision(positives, negatives) == pytest.approx(2 / 3 * 2 / 3 + 1 / 3 * 3 / 6)
-    assert _binned_area(positives, negatives) == pytest.approx((1 * 1 + 2 * 2.5 + 4 * 3) / (3 * 7))
-    assert np.isnan(_binned_precision(np.zeros(3), negatives)) and np.isnan(_binned_area(positives, np.zeros(3)))
 
 
 def test_the_seed_settles_the_intervals(tmp_path):
@@ -276,12 +259,3 @@ def test_one_kind_only_is_undefined_not_perfect(tmp_path):
     assert np.isnan(row(found, "sample", "mean").roc_auc.value)
     plain = [r for r in found.to_dict()["rows"] if r["level"] == "sample"]
     assert all(r["roc_auc"]["value"] is None for r in plain)
-
-
-def test_bins_of_pieces_are_those_of_the_whole(monkeypatch):
-    module = import_module("synthanom.evaluation.evaluate")  # by attribute it is the function
-    monkeypatch.setattr(module, "SPREAD", 40)  # every third pixel is looked at
-    scores = np.random.default_rng(0).normal(size=121).astype(np.float32)
-    pieces = np.split(scores, [1, 2, 50, 100])
-    assert np.array_equal(module._edges(pieces), module._edges([scores]))
-    assert np.array_equal(module._edges([scores]), module._edges([scores[::3]]))

@@ -87,9 +87,7 @@ def test_an_evaluation(tmp_path):
             picture = [[float((x + number) % 3 == 0 and (y > 5 or not shift)) for x in range(12)] for y in range(12)]
             write_picture(tmp_path / folder / f"x{number}.png", np.array(picture))
     given = ("evaluate", "maps", "--truth", "masks", "--out", "numbers.json")
-    line, done = stopped(
-        "SIGINT", "synthanom.evaluation.evaluate:bootstrap_interval", 2, SYNTHANOM, *given, cwd=tmp_path
-    )
+    line, done = stopped("SIGINT", "synthanom.evaluation.evaluate:rank_numbers", 2, SYNTHANOM, *given, cwd=tmp_path)
     assert line.endswith("nothing was written") and done.stdout == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "masks"]
 

@@ -1,21 +1,18 @@
 """The command `synthanom`. Heavy imports wait inside the commands."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from synthanom import exits
+from synthanom.cli.evaluating import evaluate
 from synthanom.cli.exporting import export
 from synthanom.cli.merging import merge
 from synthanom.errors import SynthanomError
 
-if TYPE_CHECKING:
-    from synthanom.evaluation import Evaluation
-
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
 Device = Literal["auto", "cpu", "cuda"]
-Missing = Literal["refuse", "healthy"]
 Donors = Annotated[
     list[Path] | None,
     typer.Option(help="To replay: data set to find external donors in, by their digests; repeatable."),
@@ -166,39 +163,7 @@ def predict(
     raise typer.Exit(status)
 
 
-@app.command()
-def evaluate(
-    maps: Annotated[Path, typer.Argument(help="Folder of maps.", show_default=False)],
-    truth: Annotated[Path | None, typer.Option(help="Folder of masks named as the scans.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV with the columns id, label (0 or 1) [, subject].")] = None,
-    missing: Annotated[Missing, typer.Option(help="What a map without mask and label is taken for.")] = "refuse",
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="NAME=FOLDER of other maps to print beside; repeatable.")
-    ] = None,
-    images: Annotated[Path | None, typer.Option(help="The scans, or a test list: adds the trivial map |z|.")] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)] = 0,
-    as_json: Json = False,
-) -> None:
-    """Average precision and AUROC per sample, slice and pixel, beside chance and baselines."""
-    from synthanom.cli.saving import check_json, save_json
-    from synthanom.evaluation import evaluate as evaluate_maps
-    from synthanom.progress import shown
-
-    if out is not None:
-        check_json(out, "synthanom-evaluation")
-    others = _named(baseline or [])
-    found = evaluate_maps(
-        maps, truth, labels, missing=missing, baselines=others, images=images, seed=seed, track=shown().track
-    )
-    for note in found.notes:
-        typer.echo(note, err=True)
-    if not as_json:
-        _print_evaluation(found)
-    if out is not None:
-        save_json(out, found.to_dict())
-    if as_json:
-        exits.report(found.to_dict())
+app.command()(evaluate)
 
 
 @app.command()
@@ -239,37 +204,6 @@ def describe(
     for leak in found.leaks:
         typer.echo(f"{'error' if strict else 'warning'}: {leak}", err=True)
     raise typer.Exit(status)
-
-
-def _named(given: list[str]) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for text in given:
-        name, sign, folder = text.partition("=")
-        if not (name and sign and folder) or name in named:
-            raise SynthanomError(f"--baseline must be NAME=FOLDER with a name of its own, got {text!r}")
-        named[name] = Path(folder)
-    return named
-
-
-def _print_evaluation(found: "Evaluation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from synthanom.cli.describing import interval_text
-
-    table = Table(title=f"{found.images} images of {found.subjects} subjects; 95 % intervals by subject")
-    for name in ("level", "maps", "score", "AP", "AUROC", "positive"):
-        table.add_column(name, justify="left" if name in ("level", "maps", "score") else "right")
-    level = ""
-    for row in found.rows:
-        if level and row.level != level:
-            table.add_section()
-        texts = (interval_text(row.average_precision), interval_text(row.roc_auc), f"{row.positives} of {row.count}")
-        table.add_row("" if row.level == level else row.level, row.maps, row.score, *texts)
-        level = row.level
-    console = Console()
-    # a pipe has no width of its own: nothing is cut off there
-    Console(width=console.width if console.is_terminal else 140).print(table, markup=False)
 
 
 app.command()(merge)

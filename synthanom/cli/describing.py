@@ -5,14 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-import numpy as np
 import typer
 
 from synthanom.description import Description
 from synthanom.description.anomalies import LABEL_EDGES, MARKED_ROWS
 from synthanom.exporting.room import size_text
 from synthanom.leaks import KINDS
-from synthanom.metrics import Interval
 
 
 def print_description(found: Description) -> None:
@@ -122,11 +120,3 @@ def _marks_tables(found: Description) -> Iterator[tuple[str, list[str], list[lis
     yield f"labels above 0, % of their voxels{of}", ["task", *bars], labels
 
 
-def interval_text(interval: Interval) -> str:
-    """A figure in per cent with its interval, where it has one; a dash where it is undefined."""
-    if np.isnan(interval.value):
-        return "-"
-    text = f"{100 * interval.value:.1f}"
-    if interval.draws == 0 or np.isnan(interval.low):
-        return text
-    return f"{text} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,5 +1,6 @@
 """How well score maps find what masks and labels say is there."""
 
-from synthanom.evaluation.evaluate import Evaluation, Row, evaluate
+from synthanom.evaluation.evaluate import evaluate
+from synthanom.evaluation.rows import Choices, CutRow, Difference, Evaluation, Row
 
-__all__ = ["Evaluation", "Row", "evaluate"]
+__all__ = ["Choices", "CutRow", "Difference", "Evaluation", "Row", "evaluate"]

@@ -1,21 +1,29 @@
 """What one set of maps gives at each level: numbers per image and per slice, and all pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, ImageArray, MaskArray
-from synthanom.errors import SynthanomError
+from synthanom.arrays import ImageArray, MaskArray
+from synthanom.evaluation.rows import Choices
+from synthanom.evaluation.scans import Scans, read_scan
+from synthanom.evaluation.setups import cradl, cradl_mask
+from synthanom.evaluation.trivial import TRIVIAL
 from synthanom.evaluation.truth import Item, Maps, read_pair
-from synthanom.metrics import SAMPLE_SCORES, Aggregation, anomalous_slices
+from synthanom.metrics import (
+    SAMPLE_SCORES,
+    Aggregation,
+    Pixels,
+    PixelStore,
+    RankingAccumulator,
+    anomalous_slices,
+    lesion_counts,
+)
 from synthanom.pictures.views import canonical_view
-from synthanom.preprocess import align, check_grid
 from synthanom.progress import Track, untold
-from synthanom.truth_set import holds_truth, open_truth_set
-from synthanom.volumes import Source, Volume, discover, read
+from synthanom.volumes import Volume
 
 NAMES = {"mean": "mean", "percentile": "75th percentile", "top": "top quarter"}
 STORED = "as the model aggregates"
@@ -30,102 +38,170 @@ class Numbers:
     subjects: list[str] = field(default_factory=list)
 
 
+class CutCounts(NamedTuple):
+    """Of one image at one cut: pixels right and wrong, lesions found, called parts that are right."""
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    lesions: int
+    found: int
+    called: int
+    right: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Collected:
-    """Everything that the metrics of one set of maps are computed from."""
+    """Everything that the metrics of one set of maps are computed from.
+
+    Attributes
+    ----------
+    name : str
+    ids : tuple of str
+        Of the samples.
+    samples, slices : Numbers
+    pixels : Pixels or None
+        None without a mask.
+    ranking : RankingAccumulator
+        Of all pixels.
+    at_cuts : mapping of str to list of CutCounts
+        Of every image of `pixels` at the pixel cuts that the model stored.
+    """
 
     name: str
+    ids: tuple[str, ...]
     samples: Numbers
     slices: Numbers
-    pixels: list[npt.NDArray[np.float32]]
-    masks: list[npt.NDArray[np.bool_]]
-    pixel_subjects: list[str]
+    pixels: Pixels | None
+    ranking: RankingAccumulator
+    at_cuts: Mapping[str, list[CutCounts]]
 
 
-def collect(maps: Maps, items: Sequence[Item], *, track: Track = untold) -> Collected:
+class Seen(NamedTuple):
+    """One map and its mask, as they are evaluated; no mask where only the label is known."""
+
+    values: ImageArray
+    mask: MaskArray | None
+    anomalous: bool
+
+
+Reader = Callable[[Item], Seen]
+
+
+def collect(maps: Maps, items: Sequence[Item], choices: Choices, *, track: Track = untold) -> Collected:
     """Read every map and mask once; `track` shows how many.
 
     Raises
     ------
     SynthanomError
-        As `read_pair`.
+        As `read_pair`, or an image that the setup does not suit.
     """
 
-    def read_one(item: Item) -> tuple[ImageArray, MaskArray | None, FloatArray | None]:
+    def read_one(item: Item) -> Seen:
         volume, values, mask = read_pair(maps, item)
-        return values, mask, volume.affine
+        return _seen(item, values, mask, volume, choices)
 
     stored = {item.id: maps.scores[item.id] for item in items if item.id in maps.scores}
     complete = stored if len(stored) == len(items) else {}
-    return _gathered(maps.name, items, read_one, stored=complete, track=track)
+    return _gathered(maps.name, items, read_one, choices, stored=complete, cuts=maps.cuts.get("pixel", {}), track=track)
 
 
-def collect_deviation(images: Path, maps: Maps, items: Sequence[Item], *, track: Track = untold) -> Collected:
-    """As `collect` for the trivial map |z|: how far each voxel is from its own image's mean, in deviations.
-
-    Mean and deviation are over the voxels that are not 0; voxels that are 0 score 0; channels are averaged. Images are
-    read as they were for the maps.
+def collect_trivial(
+    name: str, scans: Scans, maps: Maps, items: Sequence[Item], choices: Choices, *, track: Track = untold
+) -> Collected:
+    """As `collect`, of a map that `trivial` makes of each scan, on the grid of the maps.
 
     Raises
     ------
     SynthanomError
-        An image that is missing, cannot be read, or lies on another grid than its map.
+        As `read_pair` and `read_scan`.
     """
-    sources = _scans(images)
 
-    def read_one(item: Item) -> tuple[ImageArray, MaskArray | None, FloatArray | None]:
+    def read_one(item: Item) -> Seen:
         volume, _, mask = read_pair(maps, item)
-        contrasts = sources.get(item.id)
-        if contrasts is None:
-            raise SynthanomError(f"{images}: holds no image of {item.id!r}; give the folder that was scored")
-        image = align([read(source, maps.reading) for source in contrasts])
-        check_grid(image, volume.image.shape[1:], None, maps.sources[item.id].path)
-        return _deviation(image), mask, volume.affine
+        image, foreground = read_scan(scans, maps, item, volume)
+        if foreground.ndim == 3:
+            view = canonical_view(volume.affine, 3)
+            turned = TRIVIAL[name](view.turn(image), view.turn(foreground))
+            turned = turned if choices.setup == "own" else cradl(turned)
+            return Seen(turned, _turned_mask(mask, volume, choices), _anomalous(item, mask))
+        return _seen(item, TRIVIAL[name](image, foreground), mask, volume, choices)
 
-    return _gathered("|z| in the image", items, read_one, stored={}, track=track)
-
-
-def _scans(images: Path) -> dict[str, tuple[Source, ...]]:
-    """The contrasts of every scan of a folder, or of those that a list of scans names."""
-    if holds_truth(images):
-        return {case.id: case.images for case in open_truth_set(images).cases}
-    return {source.id: (source,) for source in discover(images)}
+    return _gathered(name, items, read_one, choices, stored={}, cuts={}, track=track)
 
 
-def _deviation(volume: Volume) -> ImageArray:
-    score = np.zeros(volume.image.shape[1:], dtype=np.float64)
-    for channel in volume.image.astype(np.float64):
-        inside = channel != 0
-        if np.ptp(channel[inside]) > 0:
-            score[inside] += np.abs(channel[inside] - channel[inside].mean()) / channel[inside].std()
-    return (score / len(volume.image)).astype(np.float32)
+def count_at_cut(called: MaskArray, mask: MaskArray, overlap: float) -> CutCounts:
+    """Compare what is called with the truth: pixels, and lesions."""
+    tp, marked, positive = (int(np.count_nonzero(part)) for part in (called & mask, mask, called))
+    fp, fn = positive - tp, marked - tp
+    lesions = lesion_counts(called, mask, overlap=overlap)
+    return CutCounts(
+        tp=tp, fp=fp, fn=fn, tn=mask.size - tp - fp - fn,
+        lesions=lesions.lesions, found=lesions.found, called=lesions.called, right=lesions.right,
+    )  # fmt: skip
+
+
+def counts_at(pixels: Pixels, cut: float, overlap: float) -> Iterator[CutCounts]:
+    """As `count_at_cut`, of every image; `cut` is the lowest score of a bin."""
+    for image in range(len(pixels.bins)):
+        yield count_at_cut(pixels.called(image, cut), pixels.mask(image), overlap)
+
+
+def _seen(item: Item, values: ImageArray, mask: MaskArray | None, volume: Volume, choices: Choices) -> Seen:
+    """A map and its mask, volumes as (Z, Y, X) with axial slices."""
+    if values.ndim == 3:
+        values = canonical_view(volume.affine, 3).turn(values)
+    if choices.setup == "cradl":
+        values = cradl(values)
+    return Seen(values, _turned_mask(mask, volume, choices), _anomalous(item, mask))
+
+
+def _turned_mask(mask: MaskArray | None, volume: Volume, choices: Choices) -> MaskArray | None:
+    if mask is None:
+        return None
+    turned = canonical_view(volume.affine, 3).turn(mask) if mask.ndim == 3 else mask
+    return turned if choices.setup == "own" else cradl_mask(turned)
 
 
 def _gathered(
     name: str,
     items: Sequence[Item],
-    read_one: Callable[[Item], tuple[ImageArray, MaskArray | None, FloatArray | None]],
+    read_one: Reader,
+    choices: Choices,
     *,
-    stored: dict[str, float],
+    stored: Mapping[str, float],
+    cuts: Mapping[str, float],
     track: Track,
 ) -> Collected:
-    found = Collected(name=name, samples=Numbers(), slices=Numbers(), pixels=[], masks=[], pixel_subjects=[])
+    samples, slices, store, ranking = Numbers(), Numbers(), PixelStore(), RankingAccumulator()
+    at_cuts: dict[str, list[CutCounts]] = {title: [] for title in cuts}
     # without a single mask there is nothing to find but whole images
     only_images = all(item.mask is None for item in items)
+    filled = False
     for item in track(f"reading maps: {name}", items, len(items)):
-        values, mask, affine = read_one(item)
-        _add(found.samples, values[None], [_anomalous(item, mask)], item.subject)
+        values, mask, anomalous = read_one(item)
+        _add(samples, values[None], [anomalous], item.subject)
         if stored:
-            found.samples.scores.setdefault(STORED, []).append(stored[item.id])
+            samples.scores.setdefault(STORED, []).append(stored[item.id])
         if mask is None or only_images:
             continue
         if mask.ndim == 3:
-            view = canonical_view(affine, 3)
-            _add(found.slices, view.turn(values), anomalous_slices(view.turn(mask)).tolist(), item.subject)
-        found.pixels.append(values.ravel())
-        found.masks.append(mask.ravel())
-        found.pixel_subjects.append(item.subject)
-    return found
+            _add(slices, values, anomalous_slices(mask).tolist(), item.subject)
+        filled = True
+        store.add(values, mask, item.subject)
+        ranking.update(values, mask)
+        for title, cut in cuts.items():
+            at_cuts[title].append(count_at_cut(values >= np.float32(cut), mask, choices.overlap))
+    return Collected(
+        name=name,
+        ids=tuple(item.id for item in items),
+        samples=samples,
+        slices=slices,
+        pixels=store.finish() if filled else None,
+        ranking=ranking,
+        at_cuts=at_cuts,
+    )
 
 
 def _anomalous(item: Item, mask: MaskArray | None) -> bool:

@@ -1,79 +1,38 @@
-"""From maps and truth to a table of figures with intervals, beside what chance and trivial maps reach."""
+"""From maps and truth to tables of figures with intervals, beside what chance and trivial maps reach."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from synthanom.errors import SynthanomError
-from synthanom.evaluation.collect import Collected, Numbers, collect, collect_deviation
-from synthanom.evaluation.truth import Missing, find_maps, find_truth
-from synthanom.metrics import (
-    Interval,
-    RankingAccumulator,
-    average_precision,
-    batched_average_precision,
-    bootstrap_interval,
-    roc_auc,
+from synthanom.evaluation.collect import STORED, Collected, Numbers, collect, collect_trivial
+from synthanom.evaluation.cutting import AtCut, cut_numbers, cut_pixels, stored_cuts_of
+from synthanom.evaluation.ranking import Ranked, batched_row, chance_row, is_first, rank_numbers, rank_pixels
+from synthanom.evaluation.rows import (
+    LEVELS,
+    MODEL,
+    RANDOM,
+    Choices,
+    CutRow,
+    Difference,
+    Evaluation,
+    Row,
+    SampleScore,
 )
+from synthanom.evaluation.scans import find_scans
+from synthanom.evaluation.trivial import TRIVIAL
+from synthanom.evaluation.truth import Maps, Missing, find_maps, find_truth
+from synthanom.metrics import interval_of_draws
 from synthanom.progress import Track, untold
 
-FORMAT, KIND = 1, "synthanom-evaluation"
-RANDOM = "random or constant"
-DRAWS = 1000
-BINS = 1024  # of pixel scores, for intervals only; the figures themselves come from all scores
-BATCH = 20  # samples; with more, pixel average precision is also given as the mean over batches
-SPREAD = 1_000_000  # scores that bins are laid out by
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measured:
+    """All lines of one set of maps."""
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the table.
-
-    Attributes
-    ----------
-    level : {"sample", "slice", "pixel"}
-    score : str
-        How a map became a number; empty for pixels.
-    maps : str
-    average_precision, roc_auc : Interval
-        nan where undefined: without positives, or with one label only.
-    positives, count : int
-    """
-
-    level: str
-    score: str
-    maps: str
-    average_precision: Interval
-    roc_auc: Interval
-    positives: int
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The table, and what the reader should know."""
-
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...]
-    images: int
-    subjects: int
-    seed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The evaluation as JSON; nan becomes null."""
-        return {
-            "kind": KIND,
-            "format": FORMAT,
-            "seed": self.seed,
-            "images": self.images,
-            "subjects": self.subjects,
-            "notes": list(self.notes),
-            "rows": [_plain(asdict(row)) for row in self.rows],
-        }
+    ranked: tuple[Ranked, ...]
+    batched: tuple[Row, ...]
+    cuts: tuple[AtCut, ...]
 
 
 def evaluate(
@@ -85,9 +44,10 @@ def evaluate(
     baselines: Mapping[str, Path] | None = None,
     images: Path | None = None,
     seed: int = 0,
+    choices: Choices | None = None,
     track: Track = untold,
 ) -> Evaluation:
-    """Compare maps with masks or labels: average precision and AUROC per sample, slice (of volumes) and pixel.
+    """Compare maps with masks or labels: figures per sample, slice (of volumes), pixel and lesion.
 
     Parameters
     ----------
@@ -95,188 +55,144 @@ def evaluate(
     truth : folder of masks
     labels : CSV file with the columns id and label (0 or 1), and subject if wanted
     missing : what a map without mask and label is taken for
-    baselines : names and folders of other maps of the same images
-    images : folder of the scans, for the trivial map |z|
+    baselines : names and folders of other maps of the same images; the model is compared with each
+    images : folder of the scans, for the trivial maps
     seed : int
-        Of the bootstrap over subjects.
+        Of the bootstrap over subjects; not used where `choices` are given.
+    choices : Choices, optional
     track : Track
         Shows how many maps were read, and how many figures have their intervals.
 
     Raises
     ------
     SynthanomError
-        As `find_maps`, `find_truth`, `read_pair`.
+        As `find_maps`, `find_truth`, `read_pair`, `read_scan`; choices out of range.
     """
-    ours = find_maps("model", maps)
+    choices = choices or Choices(seed=seed)
+    ours = find_maps(MODEL, maps)
     known = find_truth(ours, truth, labels, missing)
-    taken = {"model", RANDOM} & set(baselines or {})
+    taken = {MODEL, RANDOM, *TRIVIAL} & set(baselines or {})
     if taken:
         raise SynthanomError(f"a baseline must have a name of its own, got {sorted(taken)[0]!r}; rename it")
     others = [find_maps(name, folder) for name, folder in (baselines or {}).items()]
-    rows: list[Row] = []
+    scans = None if images is None else find_scans(images, ours)
     # one set of maps after the other, so that one set's pixels are in memory at a time
-    for number, each in enumerate([ours, *others]):
-        found = collect(each, known.items, track=track)
-        rows += _rows(found, seed, track)
-        rows += _chance(found) if number == 0 else []
-    if images is not None:
-        rows += _rows(collect_deviation(images, ours, known.items, track=track), seed, track)
+    found = collect(ours, known.items, choices, track=track)
+    samples = _samples(found)
+    model = _measured(found, ours, choices, track)
+    rest = []
+    for each in others:
+        found = collect(each, known.items, choices, track=track)
+        rest.append(_measured(found, each, choices, track))
+    for name in TRIVIAL if scans is not None else ():
+        assert scans is not None
+        found = collect_trivial(name, scans, ours, known.items, choices, track=track)
+        rest.append(_measured(found, None, choices, track))
     return Evaluation(
-        rows=tuple(_in_order(rows)),
+        rows=_rows(model, rest, choices),
+        cuts=_cuts([model, *rest]),
+        differences=tuple(d for other in rest for d in _differences(model, other)),
         notes=known.notes,
+        captions=tuple(_captions(ours, scans is not None, model)),
         images=len(known.items),
         subjects=len({item.subject for item in known.items}),
-        seed=seed,
+        seed=choices.seed,
+        choices=choices,
+        data_set=known.data_set,
+        models=tuple(ours.about.get("models", ())),
+        curves=tuple(r.curve for each in (model, *rest) for r in each.ranked),
+        samples=samples,
     )
 
 
-def _rows(found: Collected, seed: int, track: Track) -> list[Row]:
-    levels = (("sample", found.samples), ("slice", found.slices))
+def _measured(found: Collected, maps: Maps | None, choices: Choices, track: Track) -> Measured:
+    cuts = {} if maps is None else maps.cuts
     wanted: list[tuple[str, str, Numbers | None]] = [
-        (level, score, numbers) for level, numbers in levels for score in numbers.scores
-    ]
-    wanted += [("pixel", "", None)] if found.pixels else []
-    rows = [
-        _pixel_row(found, seed) if numbers is None else _number_row(level, score, found.name, numbers, seed)
-        for level, score, numbers in track(f"intervals: {found.name}", wanted, len(wanted))
-    ]
-    if len(found.pixels) > BATCH:
-        batched = batched_average_precision(found.pixels, found.masks, batch=BATCH)
-        none = Interval(value=float("nan"), low=float("nan"), high=float("nan"), draws=0)
-        spread = Interval(
-            value=batched.mean, low=batched.mean - batched.deviation, high=batched.mean + batched.deviation,
-            draws=len(batched.repeats),
-        )  # fmt: skip
-        score = f"batches of {BATCH} (mean and deviation of shufflings)"
-        rows.append(replace(rows[-1], score=score, average_precision=spread, roc_auc=none))
-    return rows
-
-
-def _number_row(level: str, score: str, maps: str, numbers: Numbers, seed: int) -> Row:
-    scores, truth = np.asarray(numbers.scores[score]), np.asarray(numbers.truth, dtype=bool)
-
-    def precision(chosen: npt.NDArray[np.int64]) -> float:
-        return average_precision(scores[chosen], truth[chosen])
-
-    def area(chosen: npt.NDArray[np.int64]) -> float:
-        return roc_auc(scores[chosen], truth[chosen])
-
-    return Row(
-        level=level,
-        score=score,
-        maps=maps,
-        average_precision=bootstrap_interval(precision, numbers.subjects, rng=np.random.default_rng(seed), draws=DRAWS),
-        roc_auc=bootstrap_interval(area, numbers.subjects, rng=np.random.default_rng(seed), draws=DRAWS),
-        positives=int(truth.sum()),
-        count=truth.size,
-    )
-
-
-def _pixel_row(found: Collected, seed: int) -> Row:
-    """Figures over all pixels, exact up to 2^24; intervals from each image's counts per bin of scores."""
-    ranking = RankingAccumulator()
-    for scores, mask in zip(found.pixels, found.masks, strict=True):
-        ranking.update(scores, mask)
-    positives, negatives = _binned(found, _edges(found.pixels))
-
-    def resampled(chosen: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        return positives[chosen].sum(axis=0)[::-1], negatives[chosen].sum(axis=0)[::-1]
-
-    def precision(chosen: npt.NDArray[np.int64]) -> float:
-        return _binned_precision(*resampled(chosen))
-
-    def area(chosen: npt.NDArray[np.int64]) -> float:
-        return _binned_area(*resampled(chosen))
-
-    intervals = [
-        bootstrap_interval(metric, found.pixel_subjects, rng=np.random.default_rng(seed), draws=DRAWS)
-        for metric in (precision, area)
-    ]
-    return Row(
-        level="pixel",
-        score="",
-        maps=found.name,
-        average_precision=replace(intervals[0], value=ranking.average_precision()),
-        roc_auc=replace(intervals[1], value=ranking.roc_auc()),
-        positives=_marked(found.masks),
-        count=ranking.count,
-    )
-
-
-def _marked(masks: Sequence[npt.NDArray[np.bool_]]) -> int:
-    return sum(int(np.count_nonzero(mask)) for mask in masks)
-
-
-def _edges(pixels: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float64]:
-    """Inner edges of bins, finer towards the highest scores, where precision is decided."""
-    step = max(1, sum(scores.size for scores in pixels) // SPREAD)
-    # every step-th pixel of all, without a copy of all
-    starts = np.cumsum([0, *(scores.size for scores in pixels[:-1])])
-    spread = np.concatenate([scores[-start % step :: step] for start, scores in zip(starts, pixels, strict=True)])
-    spread = spread.astype(np.float64)
-    shares = 1 - np.geomspace(1e-5, 1, BINS)
-    return np.unique(np.quantile(spread, np.sort(np.clip(shares, 0, 1))))
-
-
-def _binned(
-    found: Collected, edges: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Positives and negatives per image and bin, from the lowest bin up: (n, bins)."""
-    counts = []
-    for scores, mask in zip(found.pixels, found.masks, strict=True):
-        place = np.searchsorted(edges, scores, side="right")
-        counts.append([np.bincount(place[mask == wanted], minlength=edges.size + 1) for wanted in (True, False)])
-    table = np.asarray(counts, dtype=np.float64)
-    return table[:, 0], table[:, 1]
-
-
-def _binned_precision(positives: npt.NDArray[np.float64], negatives: npt.NDArray[np.float64]) -> float:
-    """Average precision from counts per bin, from the highest bin down."""
-    true, false = positives.cumsum(), negatives.cumsum()
-    if true[-1] == 0:
-        return float("nan")
-    return float((positives * true / np.maximum(true + false, 1)).sum() / true[-1])
-
-
-def _binned_area(positives: npt.NDArray[np.float64], negatives: npt.NDArray[np.float64]) -> float:
-    true = positives.cumsum()
-    if true[-1] == 0 or negatives.sum() == 0:
-        return float("nan")
-    return float((negatives * (true - positives / 2)).sum() / true[-1] / negatives.sum())
-
-
-def _chance(found: Collected) -> list[Row]:
-    """What a random order and a constant map both reach: the prevalence, and one half."""
-    levels = [
-        (level, sum(numbers.truth), len(numbers.truth))
+        (level, score, numbers)
         for level, numbers in (("sample", found.samples), ("slice", found.slices))
+        for score in numbers.scores
     ]
-    levels.append(("pixel", _marked(found.masks), sum(mask.size for mask in found.masks)))
-    rows = []
-    for level, positives, count in levels:
-        if count:
-            rows.append(
-                Row(
-                    level=level, score="", maps=RANDOM, positives=positives, count=count,
-                    average_precision=_known(positives / count if positives else float("nan")),
-                    roc_auc=_known(0.5 if 0 < positives < count else float("nan")),
-                )
-            )  # fmt: skip
-    return rows
+    wanted += [("pixel", "", None)] if found.pixels is not None else []
+    ranked: list[Ranked] = []
+    lines: list[AtCut] = []
+    batched: list[Row] = []
+    for level, score, numbers in track(f"intervals: {found.name}", wanted, len(wanted)):
+        if numbers is not None:
+            ranked.append(rank_numbers(level, score, found.name, numbers, choices))
+            own = stored_cuts_of(level, score, cuts)
+            lines += cut_numbers(level, score, found.name, numbers, own, choices)
+        elif found.pixels is not None:
+            ranked.append(rank_pixels(found, found.pixels, choices))
+            lines += cut_pixels(found, found.pixels, cuts.get("pixel", {}), choices)
+            batched += batched_row(found.pixels, ranked[-1].row)
+    return Measured(ranked=tuple(ranked), batched=tuple(batched), cuts=tuple(lines))
 
 
-def _known(value: float) -> Interval:
-    return Interval(value=value, low=value, high=value, draws=0)
-
-
-def _in_order(rows: Sequence[Row]) -> list[Row]:
+def _rows(model: Measured, rest: Sequence[Measured], choices: Choices) -> tuple[Row, ...]:
     """By level, chance last, everything else as it came."""
-    levels = ("sample", "slice", "pixel")
-    return sorted(rows, key=lambda row: (levels.index(row.level), row.maps == RANDOM))
+    rows = [row for each in (model, *rest) for row in (*(r.row for r in each.ranked), *each.batched)]
+    rows += [chance_row(r.row, choices) for r in model.ranked if is_first(r.row)]
+    return tuple(sorted(rows, key=lambda row: (LEVELS.index(row.level), row.maps == RANDOM)))
 
 
-def _plain(value: Any) -> Any:
-    """nan as None, all the way down."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _cuts(every: Sequence[Measured]) -> tuple[CutRow, ...]:
+    """By level, everything else as it came."""
+    return tuple(sorted((c.row for each in every for c in each.cuts), key=lambda row: LEVELS.index(row.level)))
+
+
+def _differences(model: Measured, other: Measured) -> Iterator[Difference]:
+    """Ours minus theirs, resample by resample: ranking figures, then figures at cuts that were chosen alike."""
+    theirs = {(r.row.level, r.row.score): r for r in other.ranked}
+    for ours in model.ranked:
+        found = theirs.get((ours.row.level, ours.row.score))
+        if found is None:
+            continue
+        values = [{name: getattr(r.row, name).value for name in r.draws} for r in (ours, found)]
+        yield Difference(
+            level=ours.row.level, score=ours.row.score, against=found.row.maps, chosen="",
+            figures={
+                name: interval_of_draws(values[0][name] - values[1][name], ours.draws[name] - found.draws[name])
+                for name in ours.draws
+            },
+        )  # fmt: skip
+    cuts = {(c.row.level, c.row.score, c.row.chosen): c for c in other.cuts if c.row.maps != RANDOM}
+    for line in model.cuts:
+        match = cuts.get((line.row.level, line.row.score, line.row.chosen))
+        if match is None or line.row.maps == RANDOM:
+            continue
+        yield Difference(
+            level=line.row.level, score=line.row.score, against=match.row.maps, chosen=line.row.chosen,
+            figures={
+                name: interval_of_draws(
+                    line.row.figures[name].value - match.row.figures[name].value, line.draws[name] - match.draws[name]
+                )
+                for name in line.draws
+            },
+        )  # fmt: skip
+
+
+def _samples(found: Collected) -> tuple[SampleScore, ...]:
+    scores, numbers = found.samples.scores, found.samples
+    return tuple(
+        SampleScore(
+            id=name,
+            subject=numbers.subjects[k],
+            anomalous=numbers.truth[k],
+            scores={way: values[k] for way, values in scores.items()},
+        )
+        for k, name in enumerate(found.ids)
+    )
+
+
+def _captions(maps: Maps, scans: bool, model: Measured) -> Iterator[str]:
+    """What the tables lack, and why."""
+    if not scans:
+        yield f"no trivial baselines ({', '.join(TRIVIAL)}): they need the scans, --images"
+    if not maps.cuts:
+        several = len(maps.about.get("models", ())) > 1
+        why = "the mean of several models has none" if several else "these maps come without any"
+        yield f"no stored cuts: {why}; the cuts marked oracle are chosen on this very truth and flatter"
+    elif not any(r.row.score == STORED for r in model.ranked) and "sample" in maps.cuts:
+        yield "the stored cut for samples is not used: it needs the model's own scores of all of them (scores.csv)"
+    if not any(r.row.level == "pixel" for r in model.ranked):
+        yield "no pixels and lesions: no mask is known"

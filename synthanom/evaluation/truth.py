@@ -1,9 +1,10 @@
 """Maps and what is known about each: matched by id, checked for place, never guessed."""
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from synthanom.volumes.reading import AS_STORED, Reading, reading_of
 
 Missing = Literal["refuse", "healthy"]
 BIDS = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[_/.]|$)")
+STORED_CUT = "stored"
 LABELS = {"0": False, "1": True}
 
 
@@ -61,12 +63,18 @@ class Maps:
         Of whole images by id, where they were written beside the maps.
     reading : Reading
         How the scans were read that the maps are of.
+    cuts : mapping of str to mapping of str to float
+        Level -> name -> cut, as the model stored them.
+    about : mapping
+        What the prediction says of itself; empty for maps by other programs.
     """
 
     name: str
     sources: Mapping[str, Source]
     scores: Mapping[str, float]
     reading: Reading = AS_STORED
+    cuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +83,7 @@ class Truth:
 
     items: tuple[Item, ...]
     notes: tuple[str, ...]
+    data_set: str = ""  # what the truth is called
 
 
 def find_maps(name: str, folder: Path) -> Maps:
@@ -100,7 +109,33 @@ def find_maps(name: str, folder: Path) -> Maps:
             raise SynthanomError(f"{file}: the map must be there, and is not; run the same synthanom predict again")
         sources[str(key)] = Source(id=str(key), files=(file,), format=kind)
     scores = {row["id"]: float(row["score"]) for row in _table(folder / SCORES, ("id", "score"))}
-    return Maps(name=name, sources=sources, scores=scores, reading=_reading(about, folder / NAME))
+    return Maps(
+        name=name,
+        sources=sources,
+        scores=scores,
+        reading=_reading(about, folder / NAME),
+        cuts=stored_cuts(about.get("thresholds", {}), folder / NAME),
+        about=about,
+    )
+
+
+def stored_cuts(thresholds: Any, path: Path) -> dict[str, dict[str, float]]:
+    """Cuts by level and name from a model's thresholds: ``pixel`` is "stored", ``pixel_f1`` is "f1".
+
+    Raises
+    ------
+    SynthanomError
+        Naming the file: something that is no number.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for key, value in thresholds.items() if isinstance(thresholds, Mapping) else ():
+        level, _, name = str(key).partition("_")
+        cuts = {f"{name}_{k}".strip("_"): v for k, v in value.items()} if isinstance(value, Mapping) else {name: value}
+        for title, cut in cuts.items():
+            if isinstance(cut, bool) or not isinstance(cut, int | float) or not math.isfinite(cut):
+                raise SynthanomError(f"{path}: thresholds must be numbers, got {key}: {cut!r}; predict again")
+            found.setdefault(level, {})[title or STORED_CUT] = float(cut)
+    return found
 
 
 def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Missing) -> Truth:
@@ -141,14 +176,17 @@ def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Mis
     unseen = sorted((set(masks) | set(known)) - set(maps.sources))
     if unseen:
         notes.append(f"{len(unseen)} images of the truth have no map and are left out, the first {unseen[0]!r}")
-    return Truth(items=tuple(items), notes=tuple(notes))
+    named = truth if truth is not None else labels
+    name = named.resolve().name if named is not None else ""
+    return Truth(items=tuple(items), notes=tuple(notes), data_set=name)
 
 
 def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:
     """What a test set's list says of every map."""
     if labels is not None:
         raise SynthanomError(f"{labels}: {folder / TRUTH} holds the labels already; leave --labels out")
-    cases = {case.id: case for case in open_truth_set(folder).cases}
+    listed = open_truth_set(folder)
+    cases = {case.id: case for case in listed.cases}
     unknown = [name for name in maps.sources if name not in cases]
     if unknown:
         raise SynthanomError(
@@ -161,7 +199,7 @@ def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:
     notes = (
         [f"{len(unseen)} scans of the test set have no map and are left out, the first {unseen[0]!r}"] if unseen else []
     )
-    return Truth(items=tuple(items), notes=tuple(notes))
+    return Truth(items=tuple(items), notes=tuple(notes), data_set=listed.data_set)
 
 
 def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | None]:

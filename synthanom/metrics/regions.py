@@ -78,15 +78,20 @@ def aupro(scores: Sequence[ImageArray], masks: Sequence[MaskArray], *, limit: fl
         store.add(values, mask, "")
     pixels = store.finish()
     bins = pixels.lowest.size
-    tally = region_tally(pixels, np.arange(bins, dtype=np.int32))
+    tally = region_tally(pixels, np.arange(bins, dtype=np.int32), subjects=False)
     return float(tally.aupro(np.ones((1, 1)), limit)[0])
 
 
-def region_tally(pixels: Pixels, group: npt.NDArray[np.int32]) -> RegionTally:
-    """Count by subject and group of bins, given the group (B,) of each bin; subjects ascending."""
+def region_tally(pixels: Pixels, group: npt.NDArray[np.int32], *, subjects: bool = True) -> RegionTally:
+    """Count by group of bins, given the group (B,) of each bin, and by subject, ascending, or all as one."""
     groups = int(group[-1]) + 1
-    names, counts = pixels.grouped(group, groups)
-    number = {name: k for k, name in enumerate(names)}
+    if subjects:
+        names, counts = pixels.grouped(group, groups)
+        number = {name: k for k, name in enumerate(names)}
+    else:
+        names, counts = ("",), np.zeros((1, groups, 2), np.int64)
+        np.add.at(counts[0], group, pixels.counts())
+        number = dict.fromkeys(pixels.subjects, 0)
     overlap, regions = np.zeros((len(names), groups)), np.zeros(len(names))
     for image, subject in enumerate(pixels.subjects):
         inside = pixels.mask(image)
