@@ -10,6 +10,7 @@ from synthanom.evaluation.collect import STORED, Collected, CutCounts, Numbers, 
 from synthanom.evaluation.ranking import NAN, resamples
 from synthanom.evaluation.rows import CHANCE, MODEL, ORACLE, RANDOM, Choices, CutRow
 from synthanom.metrics import Confusion, Interval, Pixels, best_cut, interval_of_draws
+from synthanom.metrics.intervals import plain
 
 PARTS = ("tp", "fp", "fn", "tn")
 Floats = npt.NDArray[np.float64]
@@ -93,7 +94,8 @@ def _chance(place: Place, total: Floats, choices: Choices, share: float | None) 
     called = (tp + fp) / total.sum()
     by_chance = np.array([(tp + fn) * called, (fp + tn) * called, (tp + fn) * (1 - called), (fp + tn) * (1 - called)])
     values = _figures(_confusion(by_chance), choices.beta, share)
-    figures = {name: Interval(value=float(v), low=float(v), high=float(v), draws=0) for name, v in values.items()}
+    known = {name: plain(float(v)) for name, v in values.items()}
+    figures = {name: Interval(value=v, low=v, high=v, draws=0) for name, v in known.items()}
     chosen = CHANCE if place.chosen == ORACLE else f"{CHANCE} at {place.chosen}"
     row = CutRow(
         level=place.level, score=place.score, maps=RANDOM, chosen=chosen, cut=NAN, figures=figures,

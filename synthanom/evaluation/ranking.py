@@ -25,7 +25,7 @@ from synthanom.metrics.intervals import Weights
 
 DRAWS = 1000
 BATCH = 20  # samples; with more, pixel average precision is also given as the mean over batches
-NAN = float("nan")
+NAN = float(np.nan)
 NONE = Interval(value=NAN, low=NAN, high=NAN, draws=0)
 Floats = npt.NDArray[np.float64]
 

@@ -183,9 +183,9 @@ class Evaluation:
     differences: tuple[Difference, ...] = ()
     captions: tuple[str, ...] = ()
     choices: Choices = field(default_factory=Choices)
-    data_set: str = ""
+    data_set: str = field(default="", compare=False)
     models: tuple[Mapping[str, Any], ...] = ()
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[Curve, ...] = field(default=(), compare=False)
     samples: tuple[SampleScore, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

@@ -91,4 +91,9 @@ def interval_of_draws(value: float, values: npt.NDArray[np.floating], *, level: 
     """A metric's value with the percentile interval of its values (draws,) on resamples; nan ones are left out."""
     defined = values[~np.isnan(values)]
     low, high = (np.nan, np.nan) if defined.size == 0 else np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value=float(value), low=float(low), high=float(high), draws=int(defined.size))
+    return Interval(value=plain(value), low=plain(low), high=plain(high), draws=int(defined.size))
+
+
+def plain(value: float) -> float:
+    """A number as a float; nan as the one nan that equals itself inside tuples, so that equal results compare equal."""
+    return float(np.nan) if np.isnan(value) else float(value)
