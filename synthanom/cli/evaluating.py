@@ -71,7 +71,7 @@ def evaluate(
         typer.echo(note, err=True)
     if out is not None:
         sources = {"maps": maps, "truth": truth, "labels": labels, "images": images, "run": run}
-        save_evaluation(out, found, sources, as_folder=as_folder, missing=missing, track=track)
+        save_evaluation(out, found, sources, as_folder=as_folder, missing=missing)
     if as_json:
         exits.report(found.to_dict())
         return

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthanom.cli.saving import check_json, save_json
+from synthanom.cli.saving import check_json, save_json, save_picture
 from synthanom.errors import SynthanomError
 from synthanom.evaluation import Evaluation
+from synthanom.evaluation.figures import curve_figures, history_figure
 from synthanom.evaluation.rows import KIND
+from synthanom.evaluation.shown import map_figures
 from synthanom.evaluation.tables import comma_separated, markdown, tables_of
+from synthanom.evaluation.truth import Missing
 from synthanom.manifest import replaced_file
-from synthanom.progress import Track
 
 NUMBERS, TABLES, FIGURES = "evaluation.json", "tables", "figures"
 
@@ -39,8 +41,7 @@ def save_evaluation(
     sources: Mapping[str, Path | None],
     *,
     as_folder: bool,
-    missing: str,
-    track: Track,
+    missing: Missing,
 ) -> None:
     """Write the JSON, and into a folder also the tables and figures; `sources` are the folders that were evaluated.
 
@@ -52,11 +53,16 @@ def save_evaluation(
     if not as_folder:
         save_json(out, found.to_dict())
         return
+    figures = [*curve_figures(found), *map_figures(found, sources, missing)]
+    if sources["run"] is not None:
+        figures.append(history_figure(sources["run"]))
     save_json(out / NUMBERS, found.to_dict())
     for name, table in tables_of(found).items():
         if name != "samples":
             _write(out / TABLES / f"{name}.md", markdown(table))
         _write(out / TABLES / f"{name}.csv", comma_separated(table))
+    for figure in figures:
+        save_picture(out / FIGURES / f"{figure.name}.png", figure.content)
 
 
 def read_numbers(path: Path) -> dict[str, Any]:

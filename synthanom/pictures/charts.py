@@ -75,7 +75,7 @@ def charts_picture(charts: Sequence[Chart], heading: str) -> bytes:
         _draw(figure.add_subplot(rows, columns, place + 1), chart)
     _shared_legend(figure, charts, 0.5 * BOTTOM / height)
     canvas.draw()
-    return palette_png(np.asarray(canvas.buffer_rgba())[..., :3], _palette())
+    return palette_png(np.asarray(canvas.buffer_rgba())[..., :3], colour_palette())
 
 
 def _draw(axis: Any, chart: Chart) -> None:
@@ -112,7 +112,7 @@ def _shared_legend(figure: Any, charts: Sequence[Chart], middle: float) -> None:
             return
 
 
-def _palette() -> npt.NDArray[np.uint8]:
+def colour_palette() -> npt.NDArray[np.uint8]:
     """Greys, and every colour mixed with white: what smooth edges take. RGB (n, 3)."""
     from matplotlib.colors import to_rgb
 
