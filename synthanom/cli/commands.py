@@ -9,6 +9,7 @@ from synthanom import exits
 from synthanom.cli.evaluating import evaluate
 from synthanom.cli.exporting import export
 from synthanom.cli.merging import merge
+from synthanom.cli.tabulating import tables
 from synthanom.errors import SynthanomError
 
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
@@ -206,6 +207,7 @@ def describe(
     raise typer.Exit(status)
 
 
+app.command()(tables)
 app.command()(merge)
 app.command()(export)
 

@@ -9,9 +9,10 @@ from synthanom.cli.saving import check_json, save_json, save_picture
 from synthanom.errors import SynthanomError
 from synthanom.evaluation import Evaluation
 from synthanom.evaluation.figures import curve_figures, history_figure
+from synthanom.evaluation.paper import paper_tables
 from synthanom.evaluation.rows import KIND
 from synthanom.evaluation.shown import map_figures
-from synthanom.evaluation.tables import comma_separated, markdown, tables_of
+from synthanom.evaluation.tables import SAMPLES, Table, comma_separated, markdown, tables_of
 from synthanom.evaluation.truth import Missing
 from synthanom.manifest import replaced_file
 
@@ -57,12 +58,23 @@ def save_evaluation(
     if sources["run"] is not None:
         figures.append(history_figure(sources["run"]))
     save_json(out / NUMBERS, found.to_dict())
-    for name, table in tables_of(found).items():
-        if name != "samples":
-            _write(out / TABLES / f"{name}.md", markdown(table))
-        _write(out / TABLES / f"{name}.csv", comma_separated(table))
+    save_tables(out / TABLES, {**tables_of(found), "table1": paper_tables([found.to_dict()])["table1"]})
     for figure in figures:
         save_picture(out / FIGURES / f"{figure.name}.png", figure.content)
+
+
+def save_tables(folder: Path, tables: Mapping[str, Table]) -> None:
+    """Write each table as Markdown and CSV; one line for each image as CSV only.
+
+    Raises
+    ------
+    SynthanomError
+        If something cannot be written.
+    """
+    for name, table in tables.items():
+        if name != SAMPLES:
+            _write(folder / f"{name}.md", markdown(table))
+        _write(folder / f"{name}.csv", comma_separated(table))
 
 
 def read_numbers(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from synthanom.evaluation.rows import Evaluation
 from synthanom.metrics import Interval
 
 Cell = str | float | int | Interval | None
+SAMPLES = "samples"
 SHORT = {
     "average_precision": "AP",
     "roc_auc": "AUROC",
@@ -45,7 +46,7 @@ def tables_of(found: Evaluation) -> dict[str, Table]:
         "ranking": ranking_table(found),
         "cuts": cut_table(found),
         "differences": difference_table(found),
-        "samples": sample_table(found),
+        SAMPLES: sample_table(found),
     }
     return {name: table for name, table in made.items() if table.rows}
 

@@ -121,7 +121,7 @@ def read_prediction(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def _about(runs: Sequence[Path], card: ModelCard, models: list[dict[str, str]], given: Path) -> dict[str, Any]:
+def _about(runs: Sequence[Path], card: ModelCard, models: list[dict[str, Any]], given: Path) -> dict[str, Any]:
     """What `predict.json` says from the beginning on; `finished` turns true when everything is written."""
     return {
         "kind": KIND,
@@ -155,8 +155,8 @@ def _notes(listing: Scans, plain: Sequence[str], scored: int, pipeline: Pipeline
         )
 
 
-def _models(runs: Sequence[Path]) -> list[dict[str, str]]:
-    """Name and digest of each model; the ensemble's one aggregation is checked on the way."""
+def _models(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """Name, digest and run of each model; the ensemble's one aggregation is checked on the way."""
     cards = [read_card(run) for run in runs]
     for run, card in zip(runs, cards, strict=True):
         if card.aggregation != cards[0].aggregation:
@@ -164,7 +164,10 @@ def _models(runs: Sequence[Path]) -> list[dict[str, str]]:
                 f"{model_folder(run) / CARD}: the models of an ensemble must aggregate scores alike; {runs[0]} does "
                 "it differently: use runs of one configuration together"
             )
-    return [{"name": run.resolve().name, "sha256": c.weights_sha256} for run, c in zip(runs, cards, strict=True)]
+    return [
+        {"name": run.resolve().name, "sha256": c.weights_sha256, "run": c.training.get("run")}
+        for run, c in zip(runs, cards, strict=True)
+    ]
 
 
 def _check_places(given: Path, out: Path) -> None:
@@ -175,7 +178,7 @@ def _check_places(given: Path, out: Path) -> None:
         raise SynthanomError(f"{out}: a folder for the maps is needed, this is a file; name another --out")
 
 
-def _earlier(out: Path, models: list[dict[str, str]]) -> dict[str, str]:
+def _earlier(out: Path, models: list[dict[str, Any]]) -> dict[str, str]:
     """The maps that an earlier run of the same models left in `out`.
 
     Raises
@@ -188,7 +191,8 @@ def _earlier(out: Path, models: list[dict[str, str]]) -> dict[str, str]:
     found = read_prediction(out)
     if found is None:
         raise SynthanomError(f"{out}: holds something else than maps of synthanom predict; name an empty folder")
-    if found.get("models") != models:
+    weights = [model["sha256"] for model in models]
+    if [model.get("sha256") for model in found.get("models", [])] != weights:
         raise SynthanomError(f"{out}: holds the maps of other models; name another folder, or delete this one")
     inside = out.resolve()
     return {k: v for k, v in found["maps"].items() if (out / str(v)).resolve().is_relative_to(inside)}
