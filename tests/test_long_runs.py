@@ -89,7 +89,7 @@ def test_training_on_a_terminal(tmp_path):
     assert log.read_bytes() == before  # nothing was done
     _, listed, _ = answer(train, *given, "--list")
     assert len(listed["runs"]) == 30 and set(listed["runs"][0]) == {
-        "training_tasks", "run", "train_tasks", "train_folds", "validation_tasks", "validation_folds",
+        "training_tasks", "run", "train_tasks", "train_folds", "validation_tasks", "validation_folds", "command",
     }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The command itself, in real processes: exit statuses, streams, interruption, what it must not import."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -87,11 +89,39 @@ def test_all_runs_of_one_number_of_tasks(place):
     assert done.stdout.count("trained, 1 epochs") == 5
 
 
-def test_the_list_of_runs(place):
+def test_the_list_is_commands_and_nothing_else(place):
     done = command(place, "data", "--list")
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
-    assert done.returncode == 0 and len(rows) == 31
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) == 30
+    assert [sum(f"--train-tasks {t} " in line for line in lines) for t in (1, 2, 3, 4)] == [5, 10, 10, 5]
+    assert all(shlex.split(line)[:2] == ["synthanom-train", "data"] for line in lines)
+    assert len({line.split(" --out ")[1] for line in lines}) == 30
+    rows = [line.split("\t") for line in done.stderr.splitlines()]  # for people
     assert rows[6] == ["2", "0", "intra_blend,inter_blend", "2,3,4", "sink,source,smooth_intensity", "0,1"]
+
+
+def test_listed_commands_keep_every_option_and_are_never_wrapped(place):
+    options = ("--config", "c.yaml", "--seed", "3", "--live", "--epochs", "9", "--pairing", "full", "--device", "cpu")
+    long = "a folder/" + "x" * 300
+    done = command(place, "data", "--list", "--train-tasks", "4", *options, "--workers", "2", "--out", long)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 25
+    assert shlex.split(lines[24]) == [
+        *("synthanom-train", "data", "--train-tasks", "4", "--run", "24", "--out", f"{long}/tasks-4-run-24"),
+        *("--config", "c.yaml", "--seed", "3", "--live", "--epochs", "9", "--pairing", "full"),
+        *("--workers", "2", "--device", "cpu"),
+    ]
+
+
+def test_listed_commands_work_in_any_order_and_any_subset(place):
+    listing = command(place, "data", "--list", "--train-tasks", "4", "--config", "c.yaml", "--out", "array")
+    lines = listing.stdout.splitlines()
+    for line in (lines[4], lines[1]):
+        done = command(place, *shlex.split(line)[1:])
+        assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (place / "array").iterdir()) == ["tasks-4-run-1", "tasks-4-run-4"]
+    tasks = json.loads((place / "array/tasks-4-run-4/folds.json").read_text())["run"]["validation_tasks"]
+    assert tasks == ["intra_blend"]
 
 
 @pytest.mark.parametrize(

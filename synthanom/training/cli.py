@@ -10,9 +10,10 @@ from synthanom import exits
 from synthanom.errors import SynthanomError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from synthanom.shards import DataSet
+    from synthanom.training.commands import Place
     from synthanom.training.config import TrainingConfig
     from synthanom.training.run import Outcome
 
@@ -30,7 +31,9 @@ def train(
     run: Annotated[int | None, typer.Option(help="Which run with so many training tasks; --list shows them.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML settings; the paper's without it.")] = None,
     all_runs: Annotated[bool, typer.Option("--all", help="Train every run, or every run with --train-tasks.")] = False,
-    list_runs: Annotated[bool, typer.Option("--list", help="Show the runs and their tasks and folds.")] = False,
+    list_runs: Annotated[
+        bool, typer.Option("--list", help="Print the command of every run, or every run with --train-tasks.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of weights and order.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Make anomalies while training, do not read them.")] = False,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs.")] = None,
@@ -52,30 +55,43 @@ def train(
     An interrupted run goes on when the same command is given again.
     """
     from synthanom.shards import DataSet
+    from synthanom.training.commands import RUNS, given_options, places
     from synthanom.training.config import load_config
 
     overrides = {"seed": seed, "epochs": epochs, "pairing": pairing}
     overrides |= {"live": live or None, "allow_same_kind": allow_same_kind or None}
+    several = all_runs or list_runs
     with DataSet.open(dataset) as data:
         settings = load_config(config, data.shape, overrides)
-        if list_runs:
-            _list(data, settings, train_tasks, as_json=as_json)
-        elif out is None:
+        if run is not None and all_runs:
+            raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
+        if out is None and not list_runs:
             raise SynthanomError("training needs a folder to write into; name one with --out")
-        elif all_runs:
-            if run is not None:
-                raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
-            places = {which: out / "tasks-{}-run-{}".format(*which) for which in _all_runs(data, settings, train_tasks)}
-            _train_all(data, settings, places, workers=workers, device=device, as_json=as_json)
+        one = [(1 if train_tasks is None else train_tasks, run or 0)]
+        found = _all_runs(data, settings, train_tasks) if several and run is None else one
+        series = places(out or RUNS, found, seed=settings.seed, seeds=1, single=not several)
+        if list_runs:
+            words = given_options(
+                {
+                    "--config": config,
+                    "--seed": seed,
+                    "--live": live,
+                    "--epochs": epochs,
+                    "--pairing": pairing,
+                    "--allow-same-kind": allow_same_kind,
+                    "--workers": workers or None,
+                    "--device": None if device == "auto" else device,
+                }
+            )
+            _list(data, settings, series, words, as_json=as_json)
         else:
-            which = (1 if train_tasks is None else train_tasks, run or 0)
-            _train_all(data, settings, {which: out}, workers=workers, device=device, as_json=as_json)
+            _train_all(data, settings, series, workers=workers, device=device, as_json=as_json)
 
 
 def _train_all(
     data: "DataSet",
     settings: "TrainingConfig",
-    places: "Mapping[tuple[int, int], Path]",
+    series: "Sequence[Place]",
     *,
     workers: int,
     device: Device,
@@ -83,7 +99,8 @@ def _train_all(
 ) -> None:
     """Train run after run, and say what came of each."""
     answers = []
-    for which, out in places.items():
+    for place in series:
+        which, out = (place.training_tasks, place.run), place.folder
         outcome = _train(data, out, settings, which, workers, device)
         answers.append({"training_tasks": which[0], "run": which[1], **asdict(outcome), "folder": str(outcome.folder)})
         if not as_json:
@@ -139,22 +156,29 @@ def _all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | No
     return [(count, run.number) for count in counts for run in runs(data.tasks, count, pairing=settings.pairing)]
 
 
-def _list(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None, *, as_json: bool) -> None:
-    from synthanom.training.folds import runs
+def _list(
+    data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]", words: list[str], *, as_json: bool
+) -> None:
+    """Print one command per line on stdout and nothing else there; what the runs are goes to stderr."""
+    from synthanom.training.commands import command_line
+    from synthanom.training.folds import choose_run
 
-    found = [
-        (tasks, number, runs(data.tasks, tasks, pairing=settings.pairing)[number])
-        for tasks, number in _all_runs(data, settings, train_tasks)
-    ]
+    chosen = [choose_run(data.tasks, place.training_tasks, place.run, pairing=settings.pairing) for place in series]
+    lines = [command_line(data.folder, place, words) for place in series]
     if as_json:
-        rows = [{"training_tasks": tasks, "run": number, **asdict(run)} for tasks, number, run in found]
+        rows = [
+            {"training_tasks": place.training_tasks, "run": place.run, **asdict(run), "command": line}
+            for place, run, line in zip(series, chosen, lines, strict=True)
+        ]
         exits.report({"runs": [{name: value for name, value in row.items() if name != "number"} for row in rows]})
         return
-    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds")
-    for tasks, number, run in found:
+    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds", err=True)
+    for place, run in zip(series, chosen, strict=True):
         sides = [",".join(run.train_tasks), _numbers(run.train_folds)]
         sides += [",".join(run.validation_tasks), _numbers(run.validation_folds)]
-        typer.echo("\t".join([str(tasks), str(number), *sides]))
+        typer.echo("\t".join([str(place.training_tasks), str(place.run), *sides]), err=True)
+    for line in lines:
+        typer.echo(line)
 
 
 def _numbers(values: tuple[int, ...]) -> str:
