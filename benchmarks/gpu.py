@@ -37,8 +37,8 @@ from synthanom.batched.pool import DonorPool
 from synthanom.batched.sketching import Sketcher
 from synthanom.batched.stream_states import states_of
 from synthanom.batched.tables import task_table
-from synthanom.detectors.segmentation import PositionedNetwork, input_channels
 from synthanom.labels import FlippedGaussian
+from synthanom.networks.positioned import PositionedNetwork, input_channels
 from synthanom.networks.registry import build_network
 from synthanom.recipe import SynthesisOptions
 from synthanom.sample import Sample

@@ -33,7 +33,7 @@ def write_model(
     detector = build_detector(network, channels=channels, shape=shape, positions=positions, allow_import=True)
     steps = pipeline or default_pipeline("picture" if len(shape) == 2 else "volume")
     card = ModelCard(
-        detector="segmentation",
+        detector="multitask",
         network=network,
         positions=positions,
         channels=channels,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthanom.detectors.segmentation import PositionedNetwork, Segmentation, input_channels
+from synthanom.detectors.multitask import MultiTask
+from synthanom.networks.positioned import PositionedNetwork, input_channels
 from synthanom.networks.positions import position_channels
 from synthanom.networks.unet import UNet
 from synthanom.training.batches import TrainingBatch
@@ -19,7 +20,7 @@ class Recorder(torch.nn.Module):
 
 
 def test_loss_is_the_mean_squared_error_and_bce_is_only_watched():
-    detector = Segmentation(network=torch.nn.Conv2d(1, 1, 1, bias=False))
+    detector = MultiTask(network=torch.nn.Conv2d(1, 1, 1, bias=False))
     detector.module.weight.data.fill_(2.0)
     images = torch.tensor([[[[0.1, 0.5]]], [[[0.0, 1.0]]]])
     labels = torch.tensor([[[0.0, 1.0]], [[0.5, 1.0]]])
@@ -49,7 +50,7 @@ def test_positions_come_after_the_image_and_follow_its_shape(shape):
 
 
 def test_score_map_has_no_channel_axis():
-    detector = Segmentation(network=UNet(dims=2, in_channels=1, base=2, resolutions=2))
+    detector = MultiTask(network=UNet(dims=2, in_channels=1, base=2, resolutions=2))
     assert detector.score_map(torch.randn(3, 1, 12, 13)).shape == (3, 12, 13)
 
 
@@ -58,7 +59,7 @@ def test_a_few_steps_learn_an_easy_label():
     rng = np.random.default_rng(0)
     images = torch.from_numpy(rng.standard_normal((4, 1, 16, 16)).astype(np.float32))
     labels = (images[:, 0] > 1).float()
-    detector = Segmentation(network=UNet(dims=2, in_channels=1, base=8, resolutions=2))
+    detector = MultiTask(network=UNet(dims=2, in_channels=1, base=8, resolutions=2))
     optimiser = torch.optim.AdamW(detector.module.parameters(), lr=1e-2, weight_decay=0.0)
     for _ in range(60):
         loss = detector.loss(TrainingBatch(images, labels)).total

@@ -84,7 +84,7 @@ def test_training_on_a_terminal(tmp_path):
     status, found, err = answer(train, *given, "--out", tmp_path / "run", "--device", "cpu")
     assert (status, err, found["status"], found["exit"], found["runs"][0]["trained"]) == (0, "", "done", 0, False)
     assert set(found["runs"][0]) == {
-        "training_tasks", "run", "folder", "reason", "epochs", "best_epoch", "best_loss", "trained",
+        "training_tasks", "run", "seed", "folder", "reason", "epochs", "best_epoch", "best_loss", "trained",
     }  # fmt: skip
     assert log.read_bytes() == before  # nothing was done
     _, listed, _ = answer(train, *given, "--list")

@@ -14,6 +14,7 @@ from synthanom.errors import SynthanomError
 from synthanom.predicting import folder as predicting
 from synthanom.predicting import predict
 from synthanom.preprocess import MinusOneOne, Pipeline, default_pipeline
+from synthanom.training.config import AggregationConfig
 from synthanom.training.predict import score_map
 from synthanom.volumes import read, write_picture, write_volume
 
@@ -241,11 +242,27 @@ def test_refusals_before_any_work(tmp_path):
         runs = [second] if words == "other models" else [model, second]
         with pytest.raises(SynthanomError, match=words):
             predict(runs, tmp_path / "raw", tmp_path / "maps", device="cpu")
-    from synthanom.training.config import AggregationConfig
 
-    maximum = write_model(tmp_path / "max", aggregation=AggregationConfig(statistic="max", value=None))
-    with pytest.raises(SynthanomError, match="aggregate scores alike"):
-        predict([model, maximum], tmp_path / "raw", tmp_path / "maps2", device="cpu")
+
+def test_an_ensemble_aggregates_as_most_of_its_models_do(tmp_path):
+    xray(tmp_path / "raw/x.png")
+    ways = [AggregationConfig(statistic=name, value=None) for name in ("mean", "max", "max")]
+    models = [write_model(tmp_path / f"m{k}", aggregation=way) for k, way in enumerate(ways)]
+    for runs, statistic in ((models, "max"), (models[:2], "mean"), (models[1::-1], "max")):
+        out = tmp_path / f"maps-{len(runs)}-{statistic}"
+        done = predict(runs, tmp_path / "raw", out, device="cpu")
+        assert json.loads((out / "predict.json").read_text())["aggregation"]["statistic"] == statistic
+        found = read(out / "x.png").image[0] / 65535
+        assert done.scores["x"] == pytest.approx(getattr(np, statistic)(found), abs=1e-3)
+
+
+@pytest.mark.parametrize(("shift", "called"), [(-1e-6, "1"), (1e-6, "0")])
+def test_the_models_threshold_for_whole_images_makes_the_call(tmp_path, shift, called):
+    xray(tmp_path / "raw/x.png")
+    score = predict([write_model(tmp_path / "m")], tmp_path / "raw", tmp_path / "first", device="cpu").scores["x"]
+    model = write_model(tmp_path / "n", thresholds={"pixel": 0.5, "sample": score + shift})
+    predict([model], tmp_path / "raw", tmp_path / "maps", device="cpu")
+    assert rows(tmp_path / "maps/scores.csv") == [{"id": "x", "score": repr(score), "anomalous": called}]
 
 
 def test_a_dicom_image_gets_a_map_with_its_affine(tmp_path):

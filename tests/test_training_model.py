@@ -5,13 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from lively import lively
 
 from synthanom.errors import SynthanomError
-from synthanom.metrics import dice
-from synthanom.training.calibrate import best_dice_threshold, best_youden_threshold, spaced
+from synthanom.training.calibrate import spaced
 from synthanom.training.checkpoint import (
     ModelCard,
     build_detector,
@@ -32,7 +29,7 @@ def write_model(folder, seed=0, network=UNET, **changes):
     torch.manual_seed(seed)
     detector = build_detector(network, channels=1, shape=(16, 16), positions=True, allow_import=True)
     card = ModelCard(
-        detector="segmentation",
+        detector="multitask",
         network=network,
         positions=True,
         channels=1,
@@ -165,24 +162,6 @@ def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
     with pytest.raises(SynthanomError, match="No space left"):
         write_model(tmp_path, seed=1)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40))
-def test_thresholds_are_the_best_there_are(pairs):
-    scores = np.array([p[0] / 6 for p in pairs], dtype=np.float32)
-    truth = np.array([p[1] for p in pairs])
-    found = best_dice_threshold(scores, truth)
-    if truth.any():
-        assert dice(scores >= found, truth) == pytest.approx(max(dice(scores >= t, truth) for t in scores))
-    else:
-        assert np.isnan(found)
-    found = best_youden_threshold(scores, truth)
-    if truth.any() and not truth.all():
-        gains = [(scores[truth] >= t).mean() - (scores[~truth] >= t).mean() for t in (*scores, found)]
-        assert gains[-1] == pytest.approx(max(gains))
-    else:
-        assert np.isnan(found)
 
 
 def test_spaced_keeps_both_ends():

@@ -51,7 +51,7 @@ def test_every_number_is_the_papers(name):
     # the file itself, not what defaults would make of it
     assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()) == PAPER[name]
     config = load_config(CONFIGS / f"{name}.yaml", SHAPES[name])
-    assert config.detector == "segmentation" and config.precision == "32-true" and not config.live
+    assert config.detector == "multitask" and config.precision == "32-true" and not config.live
     assert config == load_config(None, SHAPES[name])  # the defaults are the same settings
 
 

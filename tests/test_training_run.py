@@ -12,7 +12,8 @@ from tiny_dataset import TASKS, write_tiny
 from synthanom.errors import SynthanomError
 from synthanom.shards import DataSet
 from synthanom.training.config import load_config, parse_config
-from synthanom.training.fitting import Fitting, Keeper
+from synthanom.training.fitting import Fitting
+from synthanom.training.keeper import Keeper
 from synthanom.training.predict import score_map
 from synthanom.training.rows import training_picks
 from synthanom.training.run import train
@@ -96,9 +97,16 @@ def test_the_model_names_where_it_comes_from(finished_run, data):
     assert card["training"]["loss"] == finished_run[0].best_loss
     assert card["training"]["dataset_digest"] == data.manifest.to_dict()["digest"]
     assert card["preprocessing"] == {"format": 1, "steps": []} and card["shape"] == [16, 16]
-    assert set(card["thresholds"]) == {"pixel", "sample"}
+    rules = {f"{level}_{rule}" for level in ("sample", "pixel") for rule in ("false_positive_rate", "f_beta")}
+    assert set(card["thresholds"]) == {"pixel", "sample", *rules}
+    assert card["thresholds"]["sample"] == card["thresholds"]["sample_false_positive_rate"]
+    assert card["thresholds"]["pixel"] == card["thresholds"]["pixel_f_beta"]
     assert card["training"]["validation"]["pictures"] == 10
-    assert card["aggregation"] == {"statistic": "top", "value": 0.25, "over": "image"}
+    assert set(card["training"]["validation"]["tasks"]) == set(TASKS[1:])
+    tried = card["training"]["aggregations_tried"]
+    best = max(entry["average_precision"] for entry in tried)
+    assert len(tried) == 12 and {**card["aggregation"], "average_precision": best} in tried
+    assert card["training"]["held_out"]["subjects"] == 2
 
 
 def test_the_best_model_has_the_best_loss(finished_run, data):
@@ -260,8 +268,9 @@ def test_a_full_disk_leaves_the_last_state_whole(data, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(SynthanomError, match=r"resume\.ckpt: cannot be written.*No space left.*before is kept"):
             train(data, out, config=configured())
+    assert [p.name for p in out.rglob(".*.tmp")] == []  # what was written of it frees its place again
     assert weights(out)[2] == 1  # the second epoch's state
     train(data, out, config=configured())
     train(data, tmp_path / "straight", config=configured())

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
+
+from synthanom.detectors.needs import Needs
 
 
 class LabelledBatch(Protocol):
@@ -21,14 +23,37 @@ class LabelledBatch(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Losses:
-    """What to minimise, and numbers that are only watched, by name; scalars, means over the batch."""
+    """What to minimise, and numbers that are only watched, by name; scalars, means over the batch.
+
+    Attributes
+    ----------
+    total : Tensor
+        Scalar.
+    watched : dict
+    scores : Tensor of shape (B, *S)
+        The score maps that the loss went through, without gradients: validation needs no second pass for them.
+    """
 
     total: Tensor
+    scores: Tensor
     watched: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AbstractDetector(ABC):
-    """A method around a network. It holds no state besides the parameters of `module`."""
+    """A method around a network. It holds no state besides the parameters of `module`.
+
+    Pictures of a batch must not influence each other's maps or losses: batches are shared among processes.
+    """
+
+    needs: ClassVar[Needs]
+
+    @abstractmethod
+    def __init__(self, *, network: nn.Module) -> None: ...
+
+    @staticmethod
+    @abstractmethod
+    def outputs(channels: int) -> int:
+        """Channels that its network gives for images of so many channels."""
 
     @property
     @abstractmethod

@@ -58,22 +58,22 @@ class UNet(nn.Module):
         self.mode = "trilinear" if dims == 3 else "bilinear"
         self.encoder = nn.ModuleList(
             nn.Sequential(
-                _block(dims, width[level - 1] if level else in_channels, width[level], stride=2 if level else 1),
-                _block(dims, width[level], width[level]),
+                block(dims, width[level - 1] if level else in_channels, width[level], stride=2 if level else 1),
+                block(dims, width[level], width[level]),
             )
             for level in range(bottom)
         )
         self.bottleneck = nn.Sequential(
-            _block(dims, width[bottom - 1], width[bottom], stride=2), _block(dims, width[bottom], width[bottom - 1])
+            block(dims, width[bottom - 1], width[bottom], stride=2), block(dims, width[bottom], width[bottom - 1])
         )
         self.decoder = nn.ModuleList(
             nn.Sequential(
-                _block(dims, 2 * width[level], width[level]), _block(dims, width[level], width[max(level - 1, 0)])
+                block(dims, 2 * width[level], width[level]), block(dims, width[level], width[max(level - 1, 0)])
             )
             for level in range(bottom)
         )
-        self.head = _convolution(dims)(width[0], out_channels, kernel_size=1, bias=False)
-        self.apply(_initialise)
+        self.head = convolution(dims)(width[0], out_channels, kernel_size=1, bias=False)
+        self.apply(initialise)
         # A random head starts 25 times above the variance of a sparse label; shrinking it starves the features: four
         # pictures were not learnt in 400 steps (0.95 of the variance left), from a zero head they were (0.10).
         nn.init.zeros_(self.head.weight)
@@ -87,7 +87,7 @@ class UNet(nn.Module):
             If the coarsest resolution would be a single voxel.
         """
         shape = x.shape[2:]
-        x = self._padded(x)
+        x = padded(x, self.factor)
         skips = []
         for level in self.encoder:
             x = level(x)
@@ -100,33 +100,44 @@ class UNet(nn.Module):
         inside: tuple[Any, ...] = (..., *(slice(0, side) for side in shape))
         return out[inside]
 
-    def _padded(self, x: Tensor) -> Tensor:
-        shape = tuple(x.shape[2:])
-        missing = [-side % self.factor for side in shape]
-        if all(side + more == self.factor for side, more in zip(shape, missing, strict=True)):
-            raise SynthanomError(
-                f"this U-Net halves an image {self.factor.bit_length() - 1} times and needs a side above "
-                f"{self.factor} voxels, got {shape}; use fewer resolutions"
-            )
-        if not any(missing):
-            return x
-        return functional.pad(x, [v for more in reversed(missing) for v in (0, more)], mode="replicate")
+
+def padded(x: Tensor, factor: int) -> Tensor:
+    """The batch with sides that `factor` divides, padded at their far end by repeating the last voxel.
+
+    Raises
+    ------
+    SynthanomError
+        If nothing but a single voxel would be left of it after dividing by `factor`.
+    """
+    shape = tuple(x.shape[2:])
+    missing = [-side % factor for side in shape]
+    if all(side + more == factor for side, more in zip(shape, missing, strict=True)):
+        raise SynthanomError(
+            f"this network halves an image {factor.bit_length() - 1} times and needs a side above "
+            f"{factor} voxels, got {shape}; use fewer resolutions"
+        )
+    if not any(missing):
+        return x
+    return functional.pad(x, [v for more in reversed(missing) for v in (0, more)], mode="replicate")
 
 
-def _block(dims: int, inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+def block(dims: int, inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """Convolution 3^D, instance norm, GELU."""
     norm = nn.InstanceNorm3d if dims == 3 else nn.InstanceNorm2d
     return nn.Sequential(
-        _convolution(dims)(inputs, outputs, kernel_size=3, stride=stride, padding=1),
+        convolution(dims)(inputs, outputs, kernel_size=3, stride=stride, padding=1),
         norm(outputs, eps=1e-5, affine=True),
         nn.GELU(),
     )
 
 
-def _convolution(dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
+def convolution(dims: int) -> type[nn.Conv2d] | type[nn.Conv3d]:
+    """The class for so many spatial axes."""
     return nn.Conv3d if dims == 3 else nn.Conv2d
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """He initialisation of a convolution, biases 0; other modules stay."""
     if isinstance(module, nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, a=LEAKY_SLOPE)
         if module.bias is not None:

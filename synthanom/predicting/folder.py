@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ from synthanom.pictures.png import grey_png
 from synthanom.predicting.inputs import Ready, Scan, Scans, find_scans, prepare
 from synthanom.preprocess import Foreground, Pipeline
 from synthanom.progress import Track, untold
-from synthanom.training.checkpoint import CARD, ModelCard, model_folder, read_card, versions
+from synthanom.training.checkpoint import ModelCard, read_card, versions
 from synthanom.training.predict import common_card, score_steps
 from synthanom.volumes import write_volume
 from synthanom.volumes.dicomdir import dicomdir_notes
@@ -86,7 +86,7 @@ def predict(
     _write_table(out / SKIPPED, ("path", "reason"), skipped)
     if not scores:
         raise SynthanomError(f"{given}: none of {len(scans)} scans could be scored; {skipped[0][0]}: {skipped[0][1]}")
-    _write_table(out / SCORES, ("id", "score"), [(name, repr(score)) for name, score in scores.items()])
+    _write_table(out / SCORES, *_score_table(scores, about["thresholds"]))
     for stale in sorted(set(before.values()) - set(maps.values())):
         (out / stale).unlink(missing_ok=True)
     done = about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]}
@@ -155,18 +155,22 @@ def _notes(listing: Scans, plain: Sequence[str], scored: int, pipeline: Pipeline
         )
 
 
+def _score_table(
+    scores: Mapping[str, float], thresholds: Mapping[str, float]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Columns and lines of the scores, with a call where the model has a threshold for whole images."""
+    columns, cut = ("id", "score"), thresholds.get("sample")
+    if cut is None:
+        return columns, [(name, repr(score)) for name, score in scores.items()]
+    return (*columns, "anomalous"), [(name, repr(score), str(int(score >= cut))) for name, score in scores.items()]
+
+
 def _models(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """Name, digest and run of each model; the ensemble's one aggregation is checked on the way."""
+    """Name, digest and run of each model."""
     cards = [read_card(run) for run in runs]
-    for run, card in zip(runs, cards, strict=True):
-        if card.aggregation != cards[0].aggregation:
-            raise SynthanomError(
-                f"{model_folder(run) / CARD}: the models of an ensemble must aggregate scores alike; {runs[0]} does "
-                "it differently: use runs of one configuration together"
-            )
     return [
-        {"name": run.resolve().name, "sha256": c.weights_sha256, "run": c.training.get("run")}
-        for run, c in zip(runs, cards, strict=True)
+        {"name": run.resolve().name, "sha256": card.weights_sha256, "run": card.training.get("run")}
+        for run, card in zip(runs, cards, strict=True)
     ]
 
 

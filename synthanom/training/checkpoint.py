@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from synthanom.detectors.abstract import AbstractDetector
-from synthanom.detectors.segmentation import PositionedNetwork, Segmentation, input_channels
+from synthanom.detectors.registry import detector_class
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
 from synthanom.metrics import Aggregation
+from synthanom.networks.positioned import PositionedNetwork, input_channels
 from synthanom.networks.registry import build_network
-from synthanom.training.config import AggregationConfig, NetworkConfig
+from synthanom.training.config import AggregationConfig, DetectorName, NetworkConfig
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
 FORMAT, KIND = 1, "synthanom-model"
@@ -34,14 +36,14 @@ class ModelCard(BaseModel):
 
     kind: Literal["synthanom-model"] = "synthanom-model"
     format: int = FORMAT
-    detector: Literal["segmentation"]
+    detector: DetectorName
     network: NetworkConfig
     positions: bool
     channels: int = Field(ge=1)  # of the image
     shape: tuple[int, ...]  # of the training images; others are possible
     preprocessing: dict[str, Any]  # pipeline as data: what turns a raw scan into the network's input
     aggregation: AggregationConfig
-    thresholds: dict[str, float]  # on the score map ("pixel") and the aggregated score ("sample"); see `calibrate`
+    thresholds: dict[str, float]  # on the score map ("pixel") and its aggregated score ("sample"), and those not used
     training: dict[str, Any]  # data set, run, epoch and validation figures: where the weights come from
     versions: dict[str, str]
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -76,28 +78,37 @@ def versions() -> dict[str, str]:
 
 
 def build_detector(
-    network: NetworkConfig, *, channels: int, shape: Sequence[int], positions: bool, allow_import: bool
-) -> Segmentation:
+    network: NetworkConfig,
+    *,
+    channels: int,
+    shape: Sequence[int],
+    positions: bool,
+    allow_import: bool,
+    detector: str = "multitask",
+) -> AbstractDetector:
     """A detector with fresh weights for images (channels, *shape).
 
     Raises
     ------
     SynthanomError
-        As `synthanom.networks.registry.build_network`.
+        As `synthanom.networks.registry.build_network`, or an unknown detector.
     """
-    dims = len(shape)
+    dims, kind = len(shape), detector_class(detector)
     inner: nn.Module = build_network(
         network.name,
         network.settings,
         dims=dims,
         in_channels=input_channels(channels, dims, positions=positions),
+        out_channels=kind.outputs(channels),
         allow_import=allow_import,
     )
-    return Segmentation(network=PositionedNetwork(inner, tuple(shape)) if positions else inner)
+    return kind(network=PositionedNetwork(inner, tuple(shape)) if positions else inner)
 
 
 def save_model(folder: Path, module: nn.Module, card: ModelCard) -> None:
     """Write both files, each whole or not at all; the card names the digest of its weights.
+
+    Both are on the disk before either takes the place of an earlier one: a full disk leaves the earlier model whole.
 
     Raises
     ------
@@ -109,9 +120,11 @@ def save_model(folder: Path, module: nn.Module, card: ModelCard) -> None:
     tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in module.state_dict().items()}
     content = save(tensors)
     final = card.model_copy(update={"weights_sha256": hashlib.sha256(content).hexdigest()})
-    with replaced_file(folder / WEIGHTS) as file:
-        file.write(content)
-    save_card(folder, final)
+    with replaced_file(folder / WEIGHTS) as weights, replaced_file(folder / CARD) as about:
+        for file, written in ((weights, content), (about, _card_bytes(final))):
+            file.write(written)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def save_card(folder: Path, card: ModelCard) -> None:
@@ -122,9 +135,12 @@ def save_card(folder: Path, card: ModelCard) -> None:
     SynthanomError
         If the file cannot be written.
     """
-    text = json.dumps(card.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
     with replaced_file(folder / CARD) as file:
-        file.write(text.encode() + b"\n")
+        file.write(_card_bytes(card))
+
+
+def _card_bytes(card: ModelCard) -> bytes:
+    return json.dumps(card.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
 
 
 def model_folder(folder: Path | str) -> Path:
@@ -206,7 +222,12 @@ def load_model(folder: Path | str, *, allow_import: bool = False) -> Model:
         )
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced: leave the caller's stream alone
         detector = build_detector(
-            card.network, channels=card.channels, shape=card.shape, positions=card.positions, allow_import=allow_import
+            card.network,
+            channels=card.channels,
+            shape=card.shape,
+            positions=card.positions,
+            allow_import=allow_import,
+            detector=card.detector,
         )
     try:
         detector.module.load_state_dict(load(content), strict=True)

@@ -3,16 +3,30 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from synthanom.detectors.needs import NEEDS, needs_of
 from synthanom.errors import SynthanomError
 from synthanom.metrics import Aggregation
+from synthanom.networks.settings import SETTINGS, WITH_SKIPS
 from synthanom.training.folds import Pairing
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+OLD_DETECTORS = {"segmentation": "multitask"}  # names of earlier versions
+
+
+def _renamed(name: object) -> object:
+    return OLD_DETECTORS.get(name, name) if isinstance(name, str) else name
+
+
+DetectorName = Annotated[Literal["multitask", "autoencoder"], BeforeValidator(_renamed)]
+SelectBy = Literal["loss", "average_precision"]
+ThresholdRule = Literal["false_positive_rate", "f_beta"]
 
 
 class NetworkConfig(BaseModel):
@@ -20,7 +34,7 @@ class NetworkConfig(BaseModel):
 
     model_config = _STRICT
 
-    name: str = "unet"  # or package.module:Class
+    name: str = "unet"  # or autoencoder, or package.module:Class
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -57,12 +71,31 @@ class AggregationConfig(BaseModel):
         return Aggregation(statistic=self.statistic, value=self.value, over=self.over)
 
 
+def _unnamed(value: object) -> object:
+    return None if value == "validation" else value
+
+
+ChosenAggregation = Annotated[AggregationConfig | None, BeforeValidator(_unnamed)]
+
+
+class CalibrationConfig(BaseModel):
+    """How thresholds are chosen on the validation pictures; all are stored, those of `pixel` and `sample` used."""
+
+    model_config = _STRICT
+
+    false_positive_rate: float = Field(default=0.05, gt=0, lt=1)  # of healthy images called anomalous, at most
+    pixel_false_positive_rate: float = Field(default=0.01, gt=0, lt=1)  # of the voxels of healthy images, at most
+    beta: float = Field(default=1.1, gt=0)  # of F-beta on synthetic anomalies: recall counts beta times precision
+    sample: ThresholdRule = "false_positive_rate"
+    pixel: ThresholdRule = "f_beta"
+
+
 class TrainingConfig(BaseModel):
     """Everything that decides which weights come out, besides data set, tasks and run."""
 
     model_config = _STRICT
 
-    detector: Literal["segmentation"] = "segmentation"
+    detector: DetectorName = "multitask"
     network: NetworkConfig = NetworkConfig()
     positions: bool = True  # give the network position channels
     optimiser: OptimiserConfig = OptimiserConfig()
@@ -70,9 +103,13 @@ class TrainingConfig(BaseModel):
     epochs: int = Field(default=2000, ge=1)  # at most
     patience_steps: int = Field(default=5000, ge=1)  # stop after so many steps without a better validation loss
     validate_every: int = Field(default=1, ge=1)  # epochs
+    select_by: SelectBy = "loss"  # which validation figure decides the checkpoint and the patience
     flip: float = Field(default=0.5, ge=0, le=1)  # probability of a left-right flip
+    anisotropy: float = Field(default=0.0, ge=0, le=1)  # probability that one axis is reduced and enlarged again
+    anisotropy_factor: float = Field(default=5.0, gt=1)  # reduced by Uniform(1, this)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    aggregation: AggregationConfig = AggregationConfig()
+    aggregation: ChosenAggregation = None  # "validation": the best on the validation pictures
+    calibration: CalibrationConfig = CalibrationConfig()
     pairing: Pairing = "crossed"
     allow_same_kind: bool = False
     live: bool = False  # synthesise while training instead of reading stored anomalies
@@ -99,7 +136,8 @@ def load_config(path: Path | None, shape: Sequence[int], overrides: Mapping[str,
     """
     given = {} if path is None else _read(path)
     given = {**given, **{k: v for k, v in (overrides or {}).items() if v is not None}}
-    config = parse_config(_merged(paper_defaults(shape), given), origin=str(path or "configuration"))
+    detector = _renamed(given.get("detector", "multitask"))
+    config = parse_config(_merged(_defaults(shape, detector), given), origin=str(path or "configuration"))
     # a short run (--epochs 1) is validated once, at its end
     return config.model_copy(update={"validate_every": min(config.validate_every, config.epochs)})
 
@@ -112,17 +150,27 @@ def parse_config(content: dict[str, Any], *, origin: str = "configuration") -> T
     SynthanomError
         As `load_config`.
     """
+    content = {**content, "detector": _renamed(content.get("detector", "multitask"))}
     if isinstance(content.get("network"), str):
         content = {**content, "network": {"name": content["network"]}}
     _refuse_unknown(content, TrainingConfig, origin, prefix="")
+    if isinstance(content.get("aggregation"), dict):
+        _refuse_unknown(content["aggregation"], AggregationConfig, origin, prefix="aggregation.")
     try:
         config = TrainingConfig.model_validate(content)
     except ValidationError as error:
         raise SynthanomError(f"{origin}: {_first_problem(error)}") from error
-    if config.network.name == "unet":
-        _refuse_keys(config.network.settings, ("base", "resolutions"), origin, "network.settings.")
+    if config.network.name in SETTINGS:
+        _refuse_keys(config.network.settings, SETTINGS[config.network.name], origin, "network.settings.")
+    needs = needs_of(config.detector)
+    if needs.bottleneck and config.network.name in WITH_SKIPS:
+        raise SynthanomError(
+            f"{origin}: detector {config.detector} needs a network with a bottleneck, got {config.network.name}, whose "
+            f"skip connections would copy the image; use network {needs.network} or one of your own"
+        )
     try:
-        config.aggregation.build()
+        if config.aggregation is not None:
+            config.aggregation.build()
     except SynthanomError as error:
         raise SynthanomError(f"{origin}: {error}") from error
     return config
@@ -137,6 +185,15 @@ def paper_defaults(shape: Sequence[int]) -> dict[str, Any]:
     return {"network": network, "optimiser": {"learning_rate": 1e-3}, "batch_size": 8, "flip": 0.5}
 
 
+def _defaults(shape: Sequence[int], detector: object) -> dict[str, Any]:
+    """The paper's settings, with the network that the detector asks for: of the U-Net's size, to be comparable."""
+    found = paper_defaults(shape)
+    own = NEEDS[detector].network if isinstance(detector, str) and detector in NEEDS else "unet"
+    if own == "unet":
+        return found
+    return {**found, "network": {**found["network"], "name": own}, "positions": False}
+
+
 def resolutions_for(shape: Sequence[int], most: int) -> int:
     """How many resolutions suit images of this shape: at most `most`, and at least four voxels a side remain."""
     return max(2, min(most, (min(shape) // 4).bit_length()))
@@ -147,12 +204,12 @@ def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     merged = {**defaults, **given}
     if isinstance(given.get("optimiser"), dict):
         merged["optimiser"] = {**defaults["optimiser"], **given["optimiser"]}
-    network = given.get("network")
-    if isinstance(network, dict) and network.get("name", "unet") == "unet":
+    network, own = given.get("network"), defaults["network"]["name"]
+    if isinstance(network, dict) and network.get("name", own) == own:
         settings = network.get("settings", {})
         if isinstance(settings, dict):
-            merged["network"] = {**network, "name": "unet", "settings": {**defaults["network"]["settings"], **settings}}
-    if network == "unet":
+            merged["network"] = {**network, "name": own, "settings": {**defaults["network"]["settings"], **settings}}
+    if network == own:
         merged["network"] = defaults["network"]
     return merged
 

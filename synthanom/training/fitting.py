@@ -1,31 +1,31 @@
-"""The part that Lightning runs: steps, optimiser, and what is kept at the end of an epoch."""
+"""The part that Lightning runs: steps, loaders and optimiser of one run."""
 
-import math
-import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from synthanom.detectors.abstract import AbstractDetector
-from synthanom.errors import SynthanomError
-from synthanom.training.batches import PictureSource, TrainingBatch, make_loader
-from synthanom.training.checkpoint import ModelCard, save_model
+from synthanom.detectors.abstract import AbstractDetector, Losses
+from synthanom.metrics import RankingAccumulator
+from synthanom.training.batches import PictureSource, TrainingBatch, make_loader, portions, share
 from synthanom.training.config import TrainingConfig
-from synthanom.training.folder import RESUME, sync
+from synthanom.training.culprits import Culprits, Spoiled
 from synthanom.training.folds import Run
 from synthanom.training.keyed import keyed_number
 from synthanom.training.live import LivePictures
-from synthanom.training.rows import RowIndex, training_picks, validation_picks
+from synthanom.training.processes import merged_ranking
+from synthanom.training.rows import Pick, RowIndex, training_picks, validation_picks
 from synthanom.training.schedule import rate_factor
+from synthanom.training.scored import CLEARLY
 
 if TYPE_CHECKING:
     from synthanom.training.live_batches import LiveMaker
+
+PRECISION = "validation_average_precision"  # of all voxels of the validation pictures
 
 
 def makes_batches_on(device: torch.device) -> bool:
@@ -34,7 +34,11 @@ def makes_batches_on(device: torch.device) -> bool:
 
 
 class Fitting(LightningModule):
-    """Steps, loaders and optimiser of one run."""
+    """Steps, loaders and optimiser of one run; what pictures it takes is asked of the detector.
+
+    With several processes each works on its part of every batch. Its loss counts by the number of its pictures, so that
+    the mean of the processes' gradients is the gradient of the whole batch.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Fitting(LightningModule):
         run: Run,
         config: TrainingConfig,
         workers: int = 0,
+        culprits: Culprits | None = None,
     ) -> None:
         super().__init__()
         self.module = detector.module  # registers the parameters
@@ -54,41 +59,92 @@ class Fitting(LightningModule):
         self.run = run
         self.config = config
         self.workers = workers
+        self.culprits = culprits
+        self._shown: tuple[Pick, ...] = ()  # of this epoch
+        self._validated = validation_picks(index, run)
+        self._ranking: RankingAccumulator | None = None  # of this validation
         self._maker: LiveMaker | None = None  # of all epochs
 
     def train_dataloader(self) -> Iterable[TrainingBatch]:
         """The batches of the current epoch: the trainer asks anew in each."""
-        picks = training_picks(
+        config = self.config
+        self._shown = training_picks(
             self.index,
             self.run,
             epoch=self.current_epoch,
-            seed=self.config.seed,
-            flip=self.config.flip,
-            live=self.config.live,
+            seed=config.seed,
+            flip=config.flip,
+            live=config.live,
+            shown=self.detector.needs.training,
+            thick=(config.anisotropy, config.anisotropy_factor),
         )
+        rank, ranks = self._processes()
         if isinstance(self.source, LivePictures) and makes_batches_on(self.device):
             from synthanom.training.live_batches import LiveBatches, LiveMaker
 
             if self._maker is None:
                 self._maker = LiveMaker(self.source, self.device)
-            return LiveBatches(maker=self._maker, picks=picks, batch_size=self.config.batch_size)
-        return make_loader(self.source, picks, batch_size=self.config.batch_size, workers=self.workers)
+            return LiveBatches(
+                maker=self._maker, picks=self._shown, batch_size=config.batch_size, rank=rank, ranks=ranks
+            )
+        return self._loader(self._shown)
 
     def val_dataloader(self) -> DataLoader[TrainingBatch]:
         """The validation pictures, the same every time."""
-        picks = validation_picks(self.index, self.run)
-        return make_loader(self.source, picks, batch_size=self.config.batch_size, workers=self.workers)
+        return self._loader(self._validated)
 
     def training_step(self, batch: TrainingBatch, number: int) -> Tensor:
-        """Loss of one batch."""
+        """Loss of one batch, or of this process's part of it.
+
+        Raises
+        ------
+        SynthanomError
+            If it is not finite.
+        """
+        rank, ranks = self._processes()
+        names = ("step", self.global_step, rank) if rank else ("step", self.global_step)
         # what the network itself draws (dropout) must be drawn again after an interruption; seeding at the start of an
         # epoch would not do: Lightning leaves that hook out in the first epoch after a restart
-        torch.manual_seed(keyed_number(self.config.seed, "step", self.global_step))
-        return self._losses(batch, "train")
+        torch.manual_seed(keyed_number(self.config.seed, *names))
+        losses = self.detector.loss(batch)
+        self._refuse_spoiled(losses, batch, "training", number)
+        own, together = self._counts(self._shown, number)
+        self._log_losses(losses, "train", own)
+        return losses.total if ranks == 1 else losses.total * (own * ranks / together)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a ranking, where it is to decide."""
+        self._ranking = RankingAccumulator() if self.config.select_by == "average_precision" else None
 
     def validation_step(self, batch: TrainingBatch, number: int) -> None:
-        """Loss of one batch, for the mean over all pictures."""
-        self._losses(batch, "validation")
+        """Loss of those pictures of a batch that the detector's loss is for, for the mean over all of them.
+
+        Raises
+        ------
+        SynthanomError
+            If it is not finite.
+        """
+        own, _ = self._counts(self._validated, number)
+        counted = batch
+        if self.detector.needs.loss == "healthy":
+            healthy = batch.labels.flatten(1).amax(dim=1) == 0
+            counted = TrainingBatch(batch.images[healthy], batch.labels[healthy])
+        size = min(own, len(counted.images))
+        losses = self.detector.loss(counted if size else batch)  # where none counts, for the names of the figures
+        if size:
+            self._refuse_spoiled(losses, counted, "validation", number)
+        self._log_losses(losses, "validation", size)
+        if self._ranking is not None and own:
+            whole = size == len(batch.images)
+            scores = losses.scores if whole else self.detector.score_map(batch.images)
+            self._ranking.update(scores.float().cpu().numpy(), (batch.labels >= CLEARLY).cpu().numpy())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the average precision over all voxels, where it decides."""
+        if self._ranking is not None:
+            value = merged_ranking(self._ranking).average_precision()
+            self.log(PRECISION, value, rank_zero_only=False)
+            self._ranking = None
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with the learning rate of `rate_factor` at each step."""
@@ -99,112 +155,39 @@ class Fitting(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, settings))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _losses(self, batch: TrainingBatch, side: str) -> Tensor:
-        losses = self.detector.loss(batch)
+    def _processes(self) -> tuple[int, int]:
+        """Which of how many processes this is."""
+        return int(self.global_rank), int(self.trainer.world_size)
+
+    def _loader(self, picks: tuple[Pick, ...]) -> DataLoader[TrainingBatch]:
+        rank, ranks = self._processes()
+        size = self.config.batch_size
+        return make_loader(self.source, picks, batch_size=size, workers=self.workers, rank=rank, ranks=ranks)
+
+    def _counts(self, picks: tuple[Pick, ...], number: int) -> tuple[int, int]:
+        """Pictures of a batch that this process has, and that all have."""
+        size = self.config.batch_size
+        together = min(size, len(picks) - number * size)
+        low, high = share(together, *self._processes())
+        return high - low, together
+
+    def _log_losses(self, losses: Losses, side: str, count: int) -> None:
         values = {f"{side}_loss": losses.total, **{f"{side}_{k}": v for k, v in losses.watched.items()}}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.images), sync_dist=True)
-        return losses.total
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
 
-
-class Keeper(Callback):
-    """Keeps the model of the best validation and, at each epoch's end, the state to go on from; ends the run.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the run.
-    module : torch.nn.Module
-        What is trained and kept.
-    card : ModelCard
-        Of the model; epoch and loss are filled in.
-    patience : int
-        Steps without a better validation loss after which the run ends.
-    report : callable, optional
-        Told one line per epoch.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        module: nn.Module,
-        card: ModelCard,
-        *,
-        patience: int,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        self.folder = folder
-        self.module = module
-        self.card = card
-        self.patience = patience
-        self.report = report
-        self.best_loss = math.inf
-        self.best_epoch = -1
-        self.best_step = 0
-        self._began = time.monotonic()
-
-    def state_dict(self) -> dict[str, Any]:
-        """What the resume file keeps of this object."""
-        return {"best_loss": self.best_loss, "best_epoch": self.best_epoch, "best_step": self.best_step}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
-        self.best_loss = float(state_dict["best_loss"])
-        self.best_epoch = int(state_dict["best_epoch"])
-        self.best_step = int(state_dict["best_step"])
-
-    def exhausted(self, trainer: Trainer) -> bool:
-        """Whether the patience has run out."""
-        return self.best_epoch >= 0 and int(trainer.global_step) - self.best_step >= self.patience
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End at once if the run was interrupted after its patience had run out."""
-        if self.exhausted(trainer):
-            trainer.should_stop = True
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
-        self._began = time.monotonic()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the model if it is the best so far.
-
-        Raises
-        ------
-        SynthanomError
-            If the validation loss is not finite, or the model cannot be written.
-        """
-        loss = float(trainer.callback_metrics["validation_loss"])
-        if not math.isfinite(loss):
-            raise SynthanomError(
-                f"the validation loss must stay finite, got {loss} in epoch {trainer.current_epoch}; lower "
-                "optimiser.learning_rate, or check the data set"
-            )
-        if loss < self.best_loss:
-            self.best_loss, self.best_epoch, self.best_step = loss, trainer.current_epoch, int(trainer.global_step)
-            if trainer.is_global_zero:
-                training = {**self.card.training, "epoch": self.best_epoch, "step": self.best_step, "loss": loss}
-                card = self.card.model_copy(update={"training": training})
-                save_model(self.folder / "best", self.module, card)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the state to go on from; end the run when the patience has run out."""
-        final = self.folder / RESUME
-        temporary = final.with_name(f".{final.name}.tmp")
-        trainer.save_checkpoint(temporary, weights_only=False)
-        if trainer.is_global_zero:
-            sync(temporary)
-            temporary.replace(final)
-        if self.report is not None and trainer.is_global_zero:
-            self.report(self._line(trainer))
-        if self.exhausted(trainer):
-            trainer.should_stop = True
-
-    def _line(self, trainer: Trainer) -> str:
-        figures = trainer.callback_metrics
-        shown = [
-            f"{k.replace('_loss', '')} {float(figures[k]):.5f}"
-            for k in ("train_loss", "validation_loss")
-            if k in figures
-        ]
-        best = f"best {self.best_loss:.5f} in epoch {self.best_epoch}" if self.best_epoch >= 0 else "not validated yet"
-        return f"epoch {trainer.current_epoch}: {', '.join(shown)} ({best}), {time.monotonic() - self._began:.1f} s"
+    def _refuse_spoiled(self, losses: Losses, batch: TrainingBatch, side: str, number: int) -> None:
+        if bool(torch.isfinite(losses.total)):
+            return
+        rank, ranks = self._processes()
+        picks = self._shown if side == "training" else self._validated
+        size = self.config.batch_size
+        parts = portions(picks, size, rank=rank, ranks=ranks)
+        spoiled = Spoiled(
+            side=side,
+            step=int(self.global_step),
+            epoch=int(self.current_epoch),
+            loss=float(losses.total.detach()),
+            picks=parts[number],
+            earlier=parts[number - 1] if number and side == "training" else (),
+        )
+        raise (self.culprits or Culprits()).found(spoiled, self.detector)

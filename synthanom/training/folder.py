@@ -12,7 +12,7 @@ import yaml
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
-from synthanom.training.config import TrainingConfig
+from synthanom.training.config import TrainingConfig, parse_config
 
 CONFIG, FOLDS, ENVIRONMENT, FINISHED = "config.yaml", "folds.json", "environment.json", "finished.json"
 PARTS = ("best", "last", "logs", "pictures")
@@ -48,7 +48,7 @@ def prepare_folder(folder: Path, config: TrainingConfig, folds: Mapping[str, Any
             f"{folder}: must be empty or hold a run, and holds something else ({odd}); choose another --out"
         )
     if CONFIG in present:
-        _refuse_difference(folder / CONFIG, _read_yaml(folder / CONFIG), settings)
+        _refuse_difference(folder / CONFIG, _settings(folder / CONFIG), settings)
     if FOLDS in present:
         stored = read_json(folder / FOLDS)
         _refuse_difference(folder / FOLDS, _identity(stored), _identity(json.loads(json.dumps(folds))))
@@ -155,6 +155,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise SynthanomError(f"{path}: must be readable YAML, got: {reason}; train into an empty folder") from error
     return content if isinstance(content, dict) else {}
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    """The stored settings in today's words: what an earlier version did not have is at its default."""
+    try:
+        return parse_config(_read_yaml(path), origin=str(path)).model_dump(mode="json")
+    except SynthanomError as error:
+        raise SynthanomError(f"{error}; another version wrote it: train into an empty folder") from error
 
 
 def _identity(folds: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.fold_donors import fold_donors, texture_settings
 from synthanom.labels import FlippedGaussian
-from synthanom.recipe import SynthesisOptions
+from synthanom.recipe import Recipe, SynthesisOptions
+from synthanom.sample import Sample
 from synthanom.shards import DataSet
-from synthanom.synthesis import stream, synthesise
+from synthanom.synthesis import Result, stream, synthesise
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.training.batches import StoredPictures
@@ -64,10 +65,27 @@ class LivePictures:
         if pick.task is None or pick.row is not None:
             return self.stored.picture(pick)
         sample = self.stored.data.healthy(pick.healthy)
+        result = self._made(pick, sample)
+        if result is None:
+            return sample.image, np.zeros(sample.shape, dtype=np.float32)
+        return result.image, result.label
+
+    def recipe(self, pick: Pick) -> Recipe | None:
+        """What was drawn for a pick that has no stored row; None where no training task suits its sample.
+
+        Raises
+        ------
+        SynthanomError
+            As `picture`.
+        """
+        result = self._made(pick, self.stored.data.healthy(pick.healthy))
+        return None if result is None else result.recipe
+
+    def _made(self, pick: Pick, sample: Sample) -> Result | None:
         names = tuple(task.name for task in self.tasks)
-        for name in rotated(names, names.index(pick.task)):
+        for name in rotated(names, names.index(str(pick.task))):
             try:
-                result = synthesise(
+                return synthesise(
                     sample,
                     self.tasks[names.index(name)],
                     self.labeller,
@@ -79,8 +97,7 @@ class LivePictures:
                 )
             except (NoPlace, NothingVisible, UnsuitableRegion):
                 continue
-            return result.image, result.label
-        return sample.image, np.zeros(sample.shape, dtype=np.float32)
+        return None
 
 
 def live_pictures(data: DataSet, run: Run, *, seed: int) -> LivePictures:

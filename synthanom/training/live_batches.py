@@ -15,7 +15,8 @@ from synthanom.batched.making import Made, can_make, make_batch
 from synthanom.batched.pool import DonorPool
 from synthanom.shards import DataSet
 from synthanom.streams import KeyedStreams
-from synthanom.training.batches import TrainingBatch
+from synthanom.training.anisotropy import thick_slices
+from synthanom.training.batches import TrainingBatch, portions
 from synthanom.training.live import LivePictures
 from synthanom.training.rows import Pick
 
@@ -128,6 +129,11 @@ class LiveMaker:
             image, label = self.source.picture(picks[k])
             images[k].copy_(torch.tensor(image))
             labels[k].copy_(torch.tensor(label))
+        for k, pick in enumerate(picks):
+            if pick.thick is not None:
+                axis = int(pick.thick[0] * labels[k].ndim)
+                images[k] = thick_slices(images[k], axis - labels[k].ndim, pick.thick[1])
+                labels[k] = thick_slices(labels[k], axis, pick.thick[1])
         mirrored = [k for k, pick in enumerate(picks) if pick.flip]
         if mirrored:
             images[mirrored], labels[mirrored] = images[mirrored].flip(-1), labels[mirrored].flip(-1)
@@ -168,11 +174,16 @@ class LiveBatches:
     maker : LiveMaker
     picks : sequence of Picks, in their order
     batch_size : int
+        Of all processes together.
+    rank, ranks : int
+        Which of how many processes: it makes its own part of each batch.
     """
 
     maker: LiveMaker
     picks: Sequence[Pick]
     batch_size: int
+    rank: int = 0
+    ranks: int = 1
 
     def __len__(self) -> int:
         return -(-len(self.picks) // self.batch_size)
@@ -187,7 +198,7 @@ class LiveBatches:
         """
         if not self.picks:
             return
-        parts = [self.picks[i : i + self.batch_size] for i in range(0, len(self.picks), self.batch_size)]
+        parts = portions(self.picks, self.batch_size, rank=self.rank, ranks=self.ranks)
         thread = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
         try:
             coming = thread.submit(self.maker.make, parts[0])

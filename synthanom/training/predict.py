@@ -9,6 +9,7 @@ import torch
 from synthanom.arrays import ImageArray, check_image
 from synthanom.errors import SynthanomError
 from synthanom.training.checkpoint import Model, ModelCard, load_model, read_card
+from synthanom.training.config import AggregationConfig
 from synthanom.training.device import DeviceChoice, chosen_device
 
 
@@ -37,6 +38,8 @@ def raw_score_map(model: Model, image: ImageArray) -> ImageArray:
 def common_card(folders: Sequence[Path | str]) -> ModelCard:
     """The first model's card, after checking that the models of an ensemble take the same input.
 
+    Each model chose its aggregation on validation pictures of its own; the ensemble takes that of most of its models.
+
     Raises
     ------
     SynthanomError
@@ -57,7 +60,12 @@ def common_card(folders: Sequence[Path | str]) -> ModelCard:
                 f"{folder}: the models of an ensemble must take the same input, and {folders[0]} differs in channels, "
                 "axes or preprocessing; use runs of one data set together"
             )
-    return first
+    return first.model_copy(update={"aggregation": _most_common([card.aggregation for card in cards])})
+
+
+def _most_common(given: Sequence[AggregationConfig]) -> AggregationConfig:
+    """What most models of an ensemble aggregate by; of equally many, what comes first."""
+    return max(given, key=lambda one: sum(other == one for other in given))
 
 
 def score_maps(

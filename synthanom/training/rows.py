@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from synthanom.errors import SynthanomError
 from synthanom.shards import DataSet
@@ -24,6 +25,8 @@ class Pick:
         Names the draw of a live picture.
     flip : bool
         Mirror left and right (the last axis).
+    thick : (float, float) or None
+        Show it in thick slices: along which axis, as a fraction of the axes in [0, 1), and how many times as thick.
     """
 
     healthy: int
@@ -31,6 +34,7 @@ class Pick:
     row: int | None = None
     epoch: int = 0
     flip: bool = False
+    thick: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +80,15 @@ def index_rows(data: DataSet, run: Run) -> RowIndex:
 
 
 def training_picks(
-    index: RowIndex, run: Run, *, epoch: int, seed: int, flip: float, live: bool = False
+    index: RowIndex,
+    run: Run,
+    *,
+    epoch: int,
+    seed: int,
+    flip: float,
+    live: bool = False,
+    shown: Literal["anomalous", "healthy"] = "anomalous",
+    thick: tuple[float, float] = (0.0, 5.0),
 ) -> tuple[Pick, ...]:
     """The pictures of one training epoch, in their order.
 
@@ -93,6 +105,10 @@ def training_picks(
         Probability of a left-right flip.
     live : bool
         Pictures are made when asked for, not read.
+    shown : str
+        ``"healthy"``: every training row as it is, for detectors that learn from healthy pictures.
+    thick : (float, float)
+        Probability of thick slices, and how many times as thick they are at most.
 
     Raises
     ------
@@ -103,16 +119,18 @@ def training_picks(
     picks = []
     for healthy in order:
         name = index.ids[healthy]
-        first = keyed_number(seed, "task", name, epoch)
         flipped = keyed_fraction(seed, "flip", name, epoch) < flip
+        reduced = _thick(seed, name, epoch, *thick)
+        if shown == "healthy":
+            picks.append(Pick(healthy=healthy, epoch=epoch, flip=flipped, thick=reduced))
+            continue
+        first = keyed_number(seed, "task", name, epoch)
         for task in rotated(run.train_tasks, first):
             rows = index.rows[task][healthy]
-            if live:
-                picks.append(Pick(healthy=healthy, task=task, epoch=epoch, flip=flipped))
-                break
-            if rows:
-                row = rows[(epoch + keyed_number(seed, "variant", name, task)) % len(rows)]
-                picks.append(Pick(healthy=healthy, task=task, row=row, epoch=epoch, flip=flipped))
+            if live or rows:
+                variant = epoch + keyed_number(seed, "variant", name, task)
+                row = None if live else rows[variant % len(rows)]
+                picks.append(Pick(healthy=healthy, task=task, row=row, epoch=epoch, flip=flipped, thick=reduced))
                 break
     if not picks:
         raise SynthanomError(
@@ -120,6 +138,14 @@ def training_picks(
             f"{list(run.train_folds)}, got none; see skipped.csv, build with --variants 1 or more, or train with --live"
         )
     return tuple(picks)
+
+
+def _thick(seed: int, name: str, epoch: int, probability: float, most: float) -> tuple[float, float] | None:
+    """Axis and thickness of the slices, Uniform(1, most), or None."""
+    if keyed_fraction(seed, "thick", name, epoch) >= probability:
+        return None
+    factor = 1.0 + (most - 1.0) * keyed_fraction(seed, "thickness", name, epoch)
+    return keyed_fraction(seed, "axis", name, epoch), factor
 
 
 def validation_picks(index: RowIndex, run: Run) -> tuple[Pick, ...]:

@@ -1,55 +1,31 @@
 """Training one run from a data set into a run folder, from its beginning or from where it was interrupted."""
 
 import hashlib
-import logging
-import pickle
 import platform
-import signal
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import CSVLogger
 
 from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
 from synthanom.progress import Progress, Track, silent
 from synthanom.shards import DataSet
-from synthanom.training.batches import PictureSource, StoredPictures
 from synthanom.training.calibrate import calibrate
-from synthanom.training.checkpoint import ModelCard, build_detector, load_model, save_card, versions
-from synthanom.training.config import TrainingConfig
-from synthanom.training.device import DeviceChoice, chosen_device
-from synthanom.training.fitting import Fitting, Keeper
-from synthanom.training.folder import (
-    RESUME,
-    finished,
-    locked,
-    mark_finished,
-    prepare_folder,
-    record_start,
-    remove_leftovers,
-)
-from synthanom.training.folds import Run, check_folds, check_kinds, choose_run, same_kind_pairs
-from synthanom.training.keyed import keyed_number
+from synthanom.training.checkpoint import load_model, save_card, versions
+from synthanom.training.config import AggregationConfig, TrainingConfig
+from synthanom.training.device import DeviceChoice, checked_devices, chosen_device
+from synthanom.training.fit import PlannedFit, fit, planned_fit
+from synthanom.training.folder import finished, locked, mark_finished, prepare_folder, record_start, remove_leftovers
+from synthanom.training.folds import Run
 from synthanom.training.panel import examples, write_panel
-from synthanom.training.rows import RowIndex, index_rows, training_picks, validation_picks
+from synthanom.training.plan import describe, plan
+from synthanom.training.processes import others
+from synthanom.training.rows import RowIndex, validation_picks
 from synthanom.training.showing import Batches
-
-# what Lightning and torch say about choices that are made on purpose here; everything else is shown
-EXPECTED_WARNINGS = (
-    r".*does not have many workers.*",
-    r".*smaller than the logging interval.*",
-    r"GPU available but not used.*",
-    r".*Experiment logs directory.*exists and is not empty.*",
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
-)
-CHATTY_LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +60,7 @@ def train(
     run: int = 0,
     workers: int = 0,
     device: DeviceChoice = "auto",
+    devices: int = 1,
     report: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -104,6 +81,8 @@ def train(
         Processes that read pictures, or make them in live training on a CPU; the result does not depend on it.
     device : str
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
+    devices : int
+        So many GPUs of this machine, or processes on its CPU, share every batch; the loss is that of one.
     report : callable, optional
         Told one line per epoch.
     progress : Progress, optional
@@ -122,8 +101,9 @@ def train(
             f"workers must be at least 0 and validate_every at most epochs, got {workers} workers, validate_every "
             f"{config.validate_every}, epochs {config.epochs}"
         )
-    chosen, index = plan(data, config, train_tasks=train_tasks, run=run)
     target = chosen_device(device)
+    checked_devices(devices, target, config.batch_size)
+    chosen, index = plan(data, config, train_tasks=train_tasks, run=run)
     prepare_folder(out, config, describe(data, chosen, train_tasks))
     with locked(out):
         remove_leftovers(out)
@@ -135,52 +115,22 @@ def train(
         told[1].record(
             f"settings {_digest(config)}, data set {data.manifest.to_dict()['digest']}, run {chosen.to_dict()}"
         )
-        return _fit(data, out, config=config, run=chosen, index=index, workers=workers, device=target, told=told)
-
-
-def plan(data: DataSet, config: TrainingConfig, *, train_tasks: int, run: int) -> tuple[Run, RowIndex]:
-    """The run and its rows, after everything that can be refused before any work was checked.
-
-    Raises
-    ------
-    SynthanomError
-        As `train`.
-    """
-    check_folds(data.tasks, data.folds)
-    chosen = choose_run(data.tasks, train_tasks, run, pairing=config.pairing)
-    check_kinds(chosen, task_kinds(data), allow_same_kind=config.allow_same_kind)
-    index = index_rows(data, chosen)
-    training_picks(index, chosen, epoch=0, seed=config.seed, flip=0.0, live=config.live)
-    validation_picks(index, chosen)
-    return chosen, index
+        request = {
+            "data": str(data.folder.resolve()),
+            "out": str(out.resolve()),
+            "config": config.model_dump(mode="json"),
+            "train_tasks": train_tasks,
+            "run": run,
+            "workers": workers,
+            "device": target,
+            "ranks": devices,
+        }
+        return _fit(data, out, config=config, run=chosen, index=index, request=request, told=told)
 
 
 def _digest(config: TrainingConfig) -> str:
     """SHA-256 of the settings."""
     return hashlib.sha256(canonical_json(config.model_dump(mode="json"))).hexdigest()
-
-
-def task_kinds(data: DataSet) -> dict[str, str]:
-    """Kind of each task of the data set that this version knows."""
-    from synthanom.tasks import TASKS
-
-    return {name: TASKS[name].kind for name in data.tasks if name in TASKS}
-
-
-def describe(data: DataSet, run: Run, train_tasks: int) -> dict[str, Any]:
-    """What `folds.json` says."""
-    kinds = task_kinds(data)
-    held = {str(f): sorted(s for s, fold in data.folds.items() if fold == f) for f in sorted(set(data.folds.values()))}
-    return {
-        "format": 1,
-        "dataset": str(data.folder),
-        "dataset_digest": data.manifest.to_dict()["digest"],
-        "training_tasks": train_tasks,
-        "run": run.to_dict(),
-        "kinds": kinds,
-        "same_kind_on_both_sides": [list(pair) for pair in same_kind_pairs(run, kinds)],
-        "subjects": held,
-    }
 
 
 def environment(device: str) -> dict[str, Any]:
@@ -203,111 +153,38 @@ def _fit(
     config: TrainingConfig,
     run: Run,
     index: RowIndex,
-    workers: int,
-    device: Literal["cpu", "cuda"],
+    request: Mapping[str, Any],
     told: tuple[Callable[[str], None] | None, Progress],
 ) -> Outcome:
     report, progress = told
-    with torch.random.fork_rng():  # the caller's random state is given back
-        torch.manual_seed(keyed_number(config.seed, "weights"))
-        detector = build_detector(
-            config.network, channels=data.channels, shape=data.shape, positions=config.positions, allow_import=True
-        )
-        module = Fitting(detector, _source(data, run, config), index=index, run=run, config=config, workers=workers)
-        keeper = Keeper(out, detector.module, _card(data, run, config), patience=config.patience_steps, report=report)
-        with _quiet(), Batches.shown(progress) as batches:
-            trainer = Trainer(
-                max_epochs=config.epochs,
-                accelerator="gpu" if device == "cuda" else "cpu",
-                devices=1,
-                precision=config.precision,
-                logger=CSVLogger(save_dir=out / "logs", name=""),
-                callbacks=[keeper, batches],
-                check_val_every_n_epoch=config.validate_every,
-                reload_dataloaders_every_n_epochs=1,
-                num_sanity_val_steps=0,
-                enable_checkpointing=False,
-                enable_progress_bar=False,
-                enable_model_summary=False,
-            )
-            _run_trainer(trainer, module, _resume_file(out))
-    return _finish(data, out, run, index, trainer, keeper, progress.track)
-
-
-def _source(data: DataSet, run: Run, config: TrainingConfig) -> PictureSource:
-    if not config.live:
-        return StoredPictures(data=data)
-    from synthanom.training.live import live_pictures
-
-    return live_pictures(data, run, seed=config.seed)
-
-
-def _card(data: DataSet, run: Run, config: TrainingConfig) -> ModelCard:
-    training: Mapping[str, Any] = {
-        "dataset_digest": data.manifest.to_dict()["digest"],
-        "run": run.to_dict(),
-        "seed": config.seed,
-        "live": config.live,
-    }
-    return ModelCard(
-        detector=config.detector,
-        network=config.network,
-        positions=config.positions,
-        channels=data.channels,
-        shape=tuple(data.shape),
-        preprocessing=dict(data.manifest.preprocessing),
-        aggregation=config.aggregation,
-        thresholds={},
-        training=dict(training),
-        versions=versions(),
-        weights_sha256="0" * 64,
+    workers, device, ranks = request["workers"], request["device"], request["ranks"]
+    planned = planned_fit(
+        data, out, config=config, run=run, index=index, workers=workers, device=device, ranks=ranks, report=report
     )
-
-
-def _resume_file(out: Path) -> Path | None:
-    """The state to go on from, verified to be readable without running code; None at the beginning.
-
-    Raises
-    ------
-    SynthanomError
-    """
-    path = out / RESUME
-    if not path.exists():
-        return None
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SynthanomError(
-            f"{path}: must be the resume file of this run, got: {reason}; delete it to train from the beginning"
-        ) from error
-    return path
-
-
-def _run_trainer(trainer: Trainer, module: Fitting, resume: Path | None) -> None:
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, ckpt_path=resume, weights_only=True)
-    except SystemExit as leave:
-        # on Ctrl-C Lightning tears down, turns further Ctrl-C off and leaves with status 1
-        if trainer.interrupted:
-            stop = leave.__context__
-            raise stop if isinstance(stop, KeyboardInterrupt) else KeyboardInterrupt from leave
-        raise
-    finally:
-        if handler is not None and signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)
+    with others(request, ranks, out / "logs"), Batches.shown(progress) as batches:
+        trainer = fit(planned, further=(batches,), first=True)
+    return _finish(data, out, run, index, trainer, planned, progress.track)
 
 
 def _finish(
-    data: DataSet, out: Path, run: Run, index: RowIndex, trainer: Trainer, keeper: Keeper, track: Track
+    data: DataSet, out: Path, run: Run, index: RowIndex, trainer: Trainer, planned: PlannedFit, track: Track
 ) -> Outcome:
-    """Thresholds and a picture for the best model, then the mark that the run is finished."""
+    """Score, thresholds and a picture for the best model, then the mark that the run is finished."""
+    config, keeper = planned.module.config, planned.keeper
     picks = validation_picks(index, run)
     model = load_model(out, allow_import=True)
-    found = calibrate(model, data, picks, track=track)
-    training = {**model.card.training, "validation": found.figures}
-    save_card(out / "best", model.card.model_copy(update={"thresholds": found.thresholds, "training": training}))
+    model.detector.module.to(planned.device)
+    found = calibrate(model, data, picks, aggregation=config.aggregation, settings=config.calibration, track=track)
+    training = {
+        **model.card.training,
+        "validation": found.figures,
+        "aggregations_tried": list(found.tried),
+        "calibration": config.calibration.model_dump(mode="json"),
+        "held_out": found.held_out,
+    }
+    aggregation = AggregationConfig.model_validate(found.aggregation.to_dict())
+    changes = {"thresholds": found.thresholds, "training": training, "aggregation": aggregation}
+    save_card(out / "best", model.card.model_copy(update=changes))
     write_panel(out / "pictures" / "validation.png", model, data, examples(picks))
     outcome: dict[str, Any] = {
         "reason": "patience" if keeper.exhausted(trainer) else "epochs",
@@ -317,20 +194,3 @@ def _finish(
     }
     mark_finished(out, outcome)
     return Outcome(folder=out, **outcome, trained=True)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back what Lightning says about its surroundings, and the warnings listed above."""
-    loggers = [logging.getLogger(name) for name in CHATTY_LOGGERS]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for message in EXPECTED_WARNINGS:
-            warnings.filterwarnings("ignore", message=message)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)

@@ -1,0 +1,154 @@
+"""Training one run after another, and saying what came of each; imports of torch wait for the first."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from synthanom import exits
+
+if TYPE_CHECKING:
+    from synthanom.shards import DataSet
+    from synthanom.training.commands import Place
+    from synthanom.training.config import TrainingConfig
+    from synthanom.training.run import Outcome
+
+Device = Literal["auto", "cpu", "cuda"]
+LOG = Path("logs") / "train.log"  # in the run's folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a run is computed; the result does not depend on it, but for rounding."""
+
+    workers: int = 0
+    device: Device = "auto"
+    devices: int = 1
+
+
+def all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> list[tuple[int, int]]:
+    """(number of training tasks, run) of every run, or of those with `train_tasks`; all checked before the first.
+
+    Raises
+    ------
+    SynthanomError
+        Folds and tasks that do not go together, or a number of training tasks out of range.
+    """
+    from synthanom.training.folds import check_folds, runs
+
+    check_folds(data.tasks, data.folds)
+    counts = range(1, len(data.tasks)) if train_tasks is None else (train_tasks,)
+    return [(count, run.number) for count in counts for run in runs(data.tasks, count, pairing=settings.pairing)]
+
+
+def train_series(
+    data: "DataSet",
+    settings: "TrainingConfig",
+    series: "Sequence[Place]",
+    machine: Machine,
+    *,
+    tables: Path | None,
+    as_json: bool,
+) -> None:
+    """Train run after run; `tables` is where the summary of all goes.
+
+    Raises
+    ------
+    SynthanomError
+        As `synthanom.training.run.train`.
+    """
+    answers: list[dict[str, Any]] = []
+    for place in series:
+        seeded = settings if place.seed is None else settings.model_copy(update={"seed": place.seed})
+        outcome = _train(data, seeded, place, machine)
+        about = {"training_tasks": place.training_tasks, "run": place.run, "seed": seeded.seed}
+        answers.append({**about, **asdict(outcome), "folder": str(outcome.folder)})
+        if not as_json:
+            typer.echo(_summary(outcome))
+    written = [] if tables is None else summarised(tables)
+    if as_json:
+        exits.report({"runs": answers, "tables": [str(path) for path in written]})
+    else:
+        for path in written:
+            typer.echo(str(path))
+
+
+def summarised(folder: Path) -> list[Path]:
+    """Write the tables of the finished runs in a folder.
+
+    Raises
+    ------
+    SynthanomError
+        As `synthanom.training.summary.find_trained` and `write_tables`.
+    """
+    from synthanom.training.summary import find_trained, write_tables
+
+    return list(write_tables(folder, find_trained(folder)))
+
+
+def list_series(
+    data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]", words: list[str], *, as_json: bool
+) -> None:
+    """Print one command per line on stdout and nothing else there; what the runs are goes to stderr."""
+    from synthanom.training.commands import command_line
+    from synthanom.training.folds import choose_run
+
+    chosen = [choose_run(data.tasks, place.training_tasks, place.run, pairing=settings.pairing) for place in series]
+    lines = [command_line(data.folder, place, words) for place in series]
+    if as_json:
+        rows = [
+            {"training_tasks": place.training_tasks, "run": place.run, **asdict(run), "command": line}
+            for place, run, line in zip(series, chosen, lines, strict=True)
+        ]
+        exits.report({"runs": [{name: value for name, value in row.items() if name != "number"} for row in rows]})
+        return
+    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds", err=True)
+    for place, run in zip(series, chosen, strict=True):
+        sides = [",".join(run.train_tasks), _numbers(run.train_folds)]
+        sides += [",".join(run.validation_tasks), _numbers(run.validation_folds)]
+        typer.echo("\t".join([str(place.training_tasks), str(place.run), *sides]), err=True)
+    for line in lines:
+        typer.echo(line)
+
+
+def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine: Machine) -> "Outcome":
+    from synthanom.training.folds import check_folds, choose_run
+
+    # again in train; here a wrong number is refused before seconds of imports
+    check_folds(data.tasks, data.folds)
+    choose_run(data.tasks, place.training_tasks, place.run, pairing=settings.pairing)
+    from synthanom.long_runs import long_run
+    from synthanom.progress import on_terminal
+    from synthanom.training.run import train
+
+    with long_run(place.folder.resolve() / LOG) as long:
+        outcome = train(
+            data,
+            place.folder,
+            config=settings,
+            train_tasks=place.training_tasks,
+            run=place.run,
+            workers=machine.workers,
+            device=machine.device,
+            devices=machine.devices,
+            # lines while it runs are for people: none in a file or a pipe
+            report=long.progress.note if on_terminal() else long.progress.record,
+            progress=long.progress,
+        )
+        long.end(exits.DONE, _summary(outcome), wrote=outcome.trained)
+    return outcome
+
+
+def _summary(outcome: "Outcome") -> str:
+    state = "trained" if outcome.trained else "already finished"
+    why = "patience ran out" if outcome.reason == "patience" else "all epochs done"
+    return (
+        f"{outcome.folder}: {state}, {outcome.epochs} epochs ({why}), best validation loss {outcome.best_loss:.5f} in "
+        f"epoch {outcome.best_epoch}; model in {outcome.folder / 'best'}"
+    )
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ",".join(str(v) for v in values)
