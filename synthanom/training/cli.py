@@ -46,6 +46,9 @@ def train(
     ] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     devices: Annotated[int, typer.Option(help="So many GPUs, or processes on the CPU, share every batch.", min=1)] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="So many runs at once, each on a GPU of its own where there are GPUs.", min=1)
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -76,28 +79,36 @@ def train(
         one = [(1 if train_tasks is None else train_tasks, run or 0)]
         found = all_runs(data, settings, train_tasks) if several else one
         series = places(out or RUNS, found, seed=settings.seed, seeds=seeds, single=not several)
+        words = given_options(
+            {
+                "--config": config,
+                "--detector": detector,
+                "--seed": seed if seeds == 1 else None,
+                "--live": live,
+                "--epochs": epochs,
+                "--pairing": pairing,
+                "--allow-same-kind": allow_same_kind,
+                "--workers": workers or None,
+                "--device": None if device == "auto" else device,
+                "--devices": None if devices == 1 else devices,
+            }
+        )
         if list_runs:
-            words = given_options(
-                {
-                    "--config": config,
-                    "--detector": detector,
-                    "--seed": seed if seeds == 1 else None,
-                    "--live": live,
-                    "--epochs": epochs,
-                    "--pairing": pairing,
-                    "--allow-same-kind": allow_same_kind,
-                    "--workers": workers or None,
-                    "--device": None if device == "auto" else device,
-                    "--devices": None if devices == 1 else devices,
-                }
-            )
             list_series(data, settings, series, words, as_json=as_json)
             return
-        machine = Machine(workers=workers, device=device, devices=devices)
+        machine = Machine(workers=workers, device=device, devices=devices, jobs=jobs)
+        if jobs > 1 and devices > 1:
+            raise SynthanomError(
+                f"--jobs {jobs} gives each run a GPU, --devices {devices} gives a run several; use one"
+            )
         tables = out if every_run or seeds > 1 else None
-        train_series(data, settings, series, machine, tables=tables, as_json=as_json)
+        train_series(data, settings, series, machine, words=words, tables=tables, as_json=as_json)
 
 
 def main() -> None:
     """Run the command and exit with its status."""
     exits.run(app, resume_hint="run the same command again: it continues from the last finished epoch")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,7 @@ EXPECTED_WARNINGS = (
     r".*smaller than the logging interval.*",
     r"GPU available but not used.*",
     r".*Experiment logs directory.*exists and is not empty.*",
+    r".*`broadcast_buffers` is deprecated.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
 CHATTY_LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")

@@ -143,7 +143,7 @@ class Fitting(LightningModule):
         """Log the average precision over all voxels, where it decides."""
         if self._ranking is not None:
             value = merged_ranking(self._ranking).average_precision()
-            self.log(PRECISION, value, rank_zero_only=False)
+            self.log(PRECISION, value, sync_dist=True)  # the same in all processes
             self._ranking = None
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

@@ -12,13 +12,14 @@ from synthanom.errors import SynthanomError
 SECONDS = 1.0  # between looks at whether the first process is still there
 
 
-def main(request: str) -> int:
-    """Train a share of every batch; the exit status."""
+def main(request: str, ready: int) -> int:
+    """Train a share of every batch, after telling the pipe `ready` that the model is made; the exit status."""
     _leave_with(os.getppid())
     from synthanom.shards import DataSet
     from synthanom.training.config import parse_config
     from synthanom.training.fit import fit, planned_fit
     from synthanom.training.plan import plan
+    from synthanom.training.processes import READY
 
     asked = json.loads(request)
     try:
@@ -35,6 +36,7 @@ def main(request: str) -> int:
                 device=asked["device"],
                 ranks=asked["ranks"],
             )
+            os.write(ready, READY)
             fit(planned)
     except (SynthanomError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
@@ -56,4 +58,4 @@ def _leave_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))

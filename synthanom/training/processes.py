@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,89 @@ from synthanom.errors import SynthanomError
 from synthanom.metrics import RankingAccumulator
 
 MEMBER = "synthanom.training.member"
+START = 600.0  # seconds for another process to begin
 PATIENCE = 20.0  # seconds for another process to end by itself
+READY = b"1"
 RANK_NAMES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Member:
+    """Another process: what it writes to stderr goes to `path`, and it says on `ready` that it has made its model."""
+
+    process: "subprocess.Popen[bytes]"
+    path: Path
+    ready: int  # end of a pipe to read from
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Members:
+    """The processes besides this one."""
+
+    ranks: int
+    started: list[Member] = field(default_factory=list)
+
+    def wait(self) -> None:
+        """Wait until all have made their models: whoever fails in that would be waited for in vain later.
+
+        Raises
+        ------
+        SynthanomError
+            If one ends or does not come.
+        """
+        for member in self.started:
+            told, _, _ = select.select([member.ready], [], [], START)
+            if not told or os.read(member.ready, 1) != READY:
+                raise self.problem() or SynthanomError(
+                    f"all {self.ranks} processes must begin within {START:.0f} s, and one did not; use fewer --devices"
+                )
+
+    def problem(self) -> SynthanomError | None:
+        """What another process that failed said last; None if none did."""
+        for rank, member in enumerate(self.started, 1):
+            try:
+                status = member.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                continue
+            if status:
+                lines = member.path.read_text(errors="replace").strip().splitlines() or ["nothing"]
+                last = lines[-1].removeprefix("error: ")
+                return SynthanomError(
+                    f"process {rank + 1} of {self.ranks} ended with status {status}: {last}; {member.path} has all "
+                    "that it said"
+                )
+        return None
+
+    def join(self) -> None:
+        """Let all come to their end, and forget what those said that did well.
+
+        Raises
+        ------
+        SynthanomError
+            If one failed.
+        """
+        found = self.problem()
+        if found is not None:
+            raise found
+        for member in self.started:
+            member.path.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """End whatever still runs."""
+        for member in self.started:
+            if member.process.poll() is None:
+                member.process.terminate()
+        for member in self.started:
+            try:
+                member.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                member.process.kill()
+                member.process.wait()
+            os.close(member.ready)
+
+
 @contextmanager
-def others(request: Mapping[str, Any], ranks: int, logs: Path) -> Iterator[None]:
+def others(request: Mapping[str, Any], ranks: int, logs: Path) -> Iterator[Members]:
     """While the block runs, this process is the first of `ranks`, and the others work beside it.
 
     Parameters
@@ -41,29 +120,25 @@ def others(request: Mapping[str, Any], ranks: int, logs: Path) -> Iterator[None]
     SynthanomError
         If another process ended by itself before the block did.
     """
+    members = Members(ranks=ranks)
     if ranks == 1:
-        yield
+        yield members
         return
     before = {name: os.environ.get(name) for name in RANK_NAMES}
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(ranks), "NODE_RANK": "0"}
     os.environ.update(shared | {"LOCAL_RANK": "0"})
-    started: list[tuple[subprocess.Popen[bytes], Path]] = []
-    with ExitStack() as stack:
-        stack.callback(_restore, before)
-        stack.callback(_end, started)
+    try:
         for rank in range(1, ranks):
-            path = logs / f"process-{rank}.txt"
-            file = stack.enter_context(path.open("wb"))
-            words = [sys.executable, "-m", MEMBER, json.dumps(dict(request))]
-            environment = {**os.environ, "LOCAL_RANK": str(rank)}
-            process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
-            started.append((process, path))
+            members.started.append(_started(request, rank, logs / f"process-{rank}.txt"))
         try:
-            yield
+            yield members
         except RuntimeError as error:
             # the collective operations of torch say that a peer is gone, and not why
-            raise _reason(started, ranks) or error from error
-        _join(started, ranks)
+            raise members.problem() or error from error
+        members.join()
+    finally:
+        members.end()
+        _restore(before)
 
 
 def merged_ranking(ranking: RankingAccumulator) -> RankingAccumulator:
@@ -113,43 +188,18 @@ def _restore(before: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _join(started: list[tuple["subprocess.Popen[bytes]", Path]], ranks: int) -> None:
-    for process, path in started:
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            continue  # ended below: the model is whole, nothing is waited for
-        if process.returncode == 0:
-            path.unlink(missing_ok=True)
-    problem = _reason(started, ranks)
-    if problem is not None:
-        raise problem
-
-
-def _reason(started: list[tuple["subprocess.Popen[bytes]", Path]], ranks: int) -> SynthanomError | None:
-    """What another process that failed said last; None if none did."""
-    for rank, (process, path) in enumerate(started, 1):
-        try:
-            status = process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            continue
-        if status:
-            lines = path.read_text(errors="replace").strip().splitlines() or ["nothing"]
-            last = lines[-1].removeprefix("error: ")
-            return SynthanomError(
-                f"process {rank + 1} of {ranks} ended with status {status}: {last}; {path} has all that it said"
+def _started(request: Mapping[str, Any], rank: int, path: Path) -> Member:
+    read, write = os.pipe()
+    try:
+        with path.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", MEMBER, json.dumps(dict(request)), str(write)],
+                env={**os.environ, "LOCAL_RANK": str(rank)},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                pass_fds=(write,),
             )
-    return None
-
-
-def _end(started: list[tuple["subprocess.Popen[bytes]", Path]]) -> None:
-    """End whatever still runs."""
-    for process, _ in started:
-        if process.poll() is None:
-            process.terminate()
-    for process, _ in started:
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    finally:
+        os.close(write)  # the other's end closes with it, so that the pipe ends when it does
+    return Member(process=process, path=path, ready=read)

@@ -158,10 +158,11 @@ def _fit(
 ) -> Outcome:
     report, progress = told
     workers, device, ranks = request["workers"], request["device"], request["ranks"]
-    planned = planned_fit(
-        data, out, config=config, run=run, index=index, workers=workers, device=device, ranks=ranks, report=report
-    )
-    with others(request, ranks, out / "logs"), Batches.shown(progress) as batches:
+    with others(request, ranks, out / "logs") as members, Batches.shown(progress) as batches:
+        planned = planned_fit(
+            data, out, config=config, run=run, index=index, workers=workers, device=device, ranks=ranks, report=report
+        )
+        members.wait()
         trainer = fit(planned, further=(batches,), first=True)
     return _finish(data, out, run, index, trainer, planned, progress.track)
 

@@ -1,6 +1,7 @@
 """Training one run after another, and saying what came of each; imports of torch wait for the first."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +27,7 @@ class Machine:
     workers: int = 0
     device: Device = "auto"
     devices: int = 1
+    jobs: int = 1  # runs at once
 
 
 def all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> list[tuple[int, int]]:
@@ -49,10 +51,23 @@ def train_series(
     series: "Sequence[Place]",
     machine: Machine,
     *,
+    words: list[str],
     tables: Path | None,
     as_json: bool,
 ) -> None:
-    """Train run after run; `tables` is where the summary of all goes.
+    """Train run after run, or several at once.
+
+    Parameters
+    ----------
+    data : DataSet
+    settings : TrainingConfig
+    series : sequence of Place
+    machine : Machine
+    words : list of str
+        The options of the command, for runs that are commands of their own.
+    tables : Path or None
+        Where the summary of all goes.
+    as_json : bool
 
     Raises
     ------
@@ -60,13 +75,11 @@ def train_series(
         As `synthanom.training.run.train`.
     """
     answers: list[dict[str, Any]] = []
-    for place in series:
-        seeded = settings if place.seed is None else settings.model_copy(update={"seed": place.seed})
-        outcome = _train(data, seeded, place, machine)
-        about = {"training_tasks": place.training_tasks, "run": place.run, "seed": seeded.seed}
-        answers.append({**about, **asdict(outcome), "folder": str(outcome.folder)})
+    several = machine.jobs > 1 and len(series) > 1
+    for answer in _at_once(data, series, machine, words) if several else _in_turn(data, settings, series, machine):
+        answers.append(answer)
         if not as_json:
-            typer.echo(_summary(outcome))
+            typer.echo(_summary(answer))
     written = [] if tables is None else summarised(tables)
     if as_json:
         exits.report({"runs": answers, "tables": [str(path) for path in written]})
@@ -113,6 +126,26 @@ def list_series(
         typer.echo(line)
 
 
+def _in_turn(
+    data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]", machine: Machine
+) -> Iterator[dict[str, Any]]:
+    for place in series:
+        seeded = settings if place.seed is None else settings.model_copy(update={"seed": place.seed})
+        outcome = _train(data, seeded, place, machine)
+        yield _answer(place, seeded.seed, outcome)
+
+
+def _at_once(
+    data: "DataSet", series: "Sequence[Place]", machine: Machine, words: list[str]
+) -> Iterator[dict[str, Any]]:
+    from synthanom.training.commands import command_line
+    from synthanom.training.jobs import run_at_once, visible_gpus
+
+    gpus = 0 if machine.device == "cpu" else len(visible_gpus())
+    commands = [shlex.split(command_line(data.folder, place, words))[1:] for place in series]
+    yield from run_at_once(commands, machine.jobs, gpus)
+
+
 def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine: Machine) -> "Outcome":
     from synthanom.training.folds import check_folds, choose_run
 
@@ -137,16 +170,22 @@ def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine:
             report=long.progress.note if on_terminal() else long.progress.record,
             progress=long.progress,
         )
-        long.end(exits.DONE, _summary(outcome), wrote=outcome.trained)
+        long.end(exits.DONE, _summary(_answer(place, settings.seed, outcome)), wrote=outcome.trained)
     return outcome
 
 
-def _summary(outcome: "Outcome") -> str:
-    state = "trained" if outcome.trained else "already finished"
-    why = "patience ran out" if outcome.reason == "patience" else "all epochs done"
+def _answer(place: "Place", seed: int, outcome: "Outcome") -> dict[str, Any]:
+    """What came of a run, as JSON."""
+    about = {"training_tasks": place.training_tasks, "run": place.run, "seed": seed}
+    return {**about, **asdict(outcome), "folder": str(outcome.folder)}
+
+
+def _summary(answer: Mapping[str, Any]) -> str:
+    state = "trained" if answer["trained"] else "already finished"
+    why = "patience ran out" if answer["reason"] == "patience" else "all epochs done"
     return (
-        f"{outcome.folder}: {state}, {outcome.epochs} epochs ({why}), best validation loss {outcome.best_loss:.5f} in "
-        f"epoch {outcome.best_epoch}; model in {outcome.folder / 'best'}"
+        f"{answer['folder']}: {state}, {answer['epochs']} epochs ({why}), best validation loss "
+        f"{answer['best_loss']:.5f} in epoch {answer['best_epoch']}; model in {Path(answer['folder']) / 'best'}"
     )
 
 
