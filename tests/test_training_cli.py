@@ -166,17 +166,28 @@ def test_help_imports_nothing_heavy(place):
 
 def test_only_the_fit_needs_lightning(place):
     modules = [
+        "anisotropy",
         "batches",
         "calibrate",
         "checkpoint",
         "cli",
+        "commands",
         "config",
+        "culprits",
         "folder",
         "folds",
+        "held_out",
+        "jobs",
         "live",
         "panel",
+        "plan",
         "predict",
+        "processes",
         "rows",
+        "scored",
+        "series",
+        "summary",
+        "thresholds",
     ]
     code = BLOCK.format(names=["lightning", "pytorch_lightning", "synthanom_builders"])
     code += "".join(f"import synthanom.training.{name}\n" for name in modules)

@@ -175,3 +175,30 @@ def test_a_disk_that_fills_up_while_a_model_is_written_keeps_the_last_good_one(d
         save_model(out / "best", changed.detector.module, changed.card)
     kept = load_model(out)  # weights and card belong together
     assert kept.card == before.card
+
+
+def test_a_state_that_finds_no_room_keeps_the_one_before(data, tmp_path, monkeypatch):
+    import resource
+
+    config, out = parse_config({**SMALL, "epochs": 3}), tmp_path / "run"
+    train(data, tmp_path / "straight", config=config)
+    room = (tmp_path / "straight/last/resume.ckpt").stat().st_size * 2 // 3  # enough for a model, not for a state
+    before, original = resource.getrlimit(resource.RLIMIT_FSIZE), Fitting.training_step
+
+    def cramped(self, batch, number):
+        if self.global_step == 3:  # the second epoch
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        return original(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fitting, "training_step", cramped)
+        try:
+            with pytest.raises(SynthanomError, match=r"resume\.ckpt: cannot be written: .*before is kept: make room"):
+                train(data, out, config=config)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert torch.load(out / "last/resume.ckpt", weights_only=True)["epoch"] == 0
+    assert load_model(out).card.training["epoch"] in (0, 1)
+    train(data, out, config=config)
+    for name in ("best/model.safetensors", "best/model.json", "last/finished.json"):
+        assert (out / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()

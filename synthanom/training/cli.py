@@ -98,9 +98,7 @@ def train(
             return
         machine = Machine(workers=workers, device=device, devices=devices, jobs=jobs)
         if jobs > 1 and devices > 1:
-            raise SynthanomError(
-                f"--jobs {jobs} gives each run a GPU, --devices {devices} gives a run several; use one"
-            )
+            raise SynthanomError(f"--jobs {jobs} gives each run one GPU, --devices {devices} several; use one of them")
         tables = out if every_run or seeds > 1 else None
         train_series(data, settings, series, machine, words=words, tables=tables, as_json=as_json)
 
