@@ -50,6 +50,7 @@ ORDER = [
     "networks",
     "detectors",
     "training",
+    "onnx_export",
     "predicting",
     "evaluation",
     "preview",

@@ -11,8 +11,7 @@ from phantoms import ellipsoid, field
 from saved_models import SHOWS_INPUT, write_model
 
 from synthanom.errors import SynthanomError
-from synthanom.predicting import folder as predicting
-from synthanom.predicting import predict
+from synthanom.predicting import filling, predict
 from synthanom.preprocess import MinusOneOne, Pipeline, default_pipeline
 from synthanom.training.config import AggregationConfig
 from synthanom.training.predict import score_map
@@ -160,7 +159,7 @@ def test_portions_do_not_change_the_maps(tmp_path, monkeypatch):
         return iter(items)
 
     predict([model, model], tmp_path / "raw", tmp_path / "one", device="cpu", track=track)
-    monkeypatch.setattr(predicting, "HELD_BYTES", 1)
+    monkeypatch.setattr(filling, "HELD_BYTES", 1)
     predict([model, model], tmp_path / "raw", tmp_path / "many", device="cpu", track=track)
     assert seen == [(8, 8), (8, 8)]
     for k in range(3):
@@ -171,8 +170,8 @@ def test_a_crash_leaves_no_half_written_name(tmp_path, monkeypatch):
     model = write_model(tmp_path / "model")
     for k in range(2):
         xray(tmp_path / f"raw/x{k}.png", seed=k)
-    monkeypatch.setattr(predicting, "HELD_BYTES", 1)
-    real = predicting.grey_png
+    monkeypatch.setattr(filling, "HELD_BYTES", 1)
+    real = filling.grey_png
     calls = []
 
     def failing(values):
@@ -181,12 +180,12 @@ def test_a_crash_leaves_no_half_written_name(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(values)
 
-    monkeypatch.setattr(predicting, "grey_png", failing)
+    monkeypatch.setattr(filling, "grey_png", failing)
     with pytest.raises(KeyboardInterrupt):
         predict([model], tmp_path / "raw", tmp_path / "maps", device="cpu")
     assert sorted(p.name for p in (tmp_path / "maps").iterdir()) == ["predict.json", "x0.png"]
     assert json.loads((tmp_path / "maps/predict.json").read_text())["finished"] is False
-    monkeypatch.setattr(predicting, "grey_png", real)
+    monkeypatch.setattr(filling, "grey_png", real)
     assert len(predict([model], tmp_path / "raw", tmp_path / "maps", device="cpu").scores) == 2
 
 

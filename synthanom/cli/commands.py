@@ -8,6 +8,7 @@ import typer
 from synthanom import exits
 from synthanom.cli.evaluating import evaluate
 from synthanom.cli.exporting import export
+from synthanom.cli.exporting_models import export_model
 from synthanom.cli.merging import merge
 from synthanom.cli.tabulating import tables
 from synthanom.errors import SynthanomError
@@ -131,13 +132,30 @@ def predict(
     allow_import: Annotated[
         bool, typer.Option("--allow-import", help="Let a model name its own network class; runs that code.")
     ] = False,
+    within: Annotated[
+        str | None,
+        typer.Option(help="Pattern of mask files beside the scans, or a CSV of boxes: scores count inside only."),
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(help="GiB that scoring an image may take; larger ones go in windows. Else half of what is free."),
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Voxels per axis of the windows, as 96,128,128; or whole: cut nothing.")
+    ] = None,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Mean with the map of the left-right mirror image.")] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Also write maps of DICOM scans as fractional DICOM Segmentations.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score scans: a map on each scan's own grid, scores.csv and predict.json."""
+    from synthanom.cli.scoring import asked_scoring
     from synthanom.long_runs import long_run
     from synthanom.predicting import predict as predict_folder
     from synthanom.run_log import log_beside
 
+    scoring = asked_scoring(device, memory, window, mirror=mirror)
     with long_run(log_beside(out)) as run:
         done = predict_folder(
             runs,
@@ -147,6 +165,9 @@ def predict(
             channels=channels,
             foreground=foreground,
             allow_import=allow_import,
+            scoring=scoring,
+            within=within,
+            dicom_seg=dicom_seg,
             track=run.progress.track,
         )
         status = exits.SKIPPED if done.skipped else exits.DONE
@@ -210,6 +231,7 @@ def describe(
 app.command()(tables)
 app.command()(merge)
 app.command()(export)
+app.command("export-model")(export_model)
 
 
 def main() -> None:

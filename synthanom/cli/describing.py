@@ -118,5 +118,3 @@ def _marks_tables(found: Description) -> Iterator[tuple[str, list[str], list[lis
         if task.labels is not None
     ]
     yield f"labels above 0, % of their voxels{of}", ["task", *bars], labels
-
-

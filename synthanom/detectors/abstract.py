@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from synthanom.detectors.needs import Needs
+from synthanom.networks.positions import Place
 
 
 class LabelledBatch(Protocol):
@@ -65,8 +66,9 @@ class AbstractDetector(ABC):
         """How badly the network does on a batch."""
 
     @abstractmethod
-    def score_map(self, images: Tensor) -> Tensor:
+    def score_map(self, images: Tensor, place: Place | None = None) -> Tensor:
         """Anomaly score of every voxel: (B, C, *S) -> (B, *S), about 0 to 1.
 
-        Values may leave [0, 1] a little; they are clipped after the mean over an ensemble, not before.
+        Values may leave [0, 1] a little; they are clipped after the mean over an ensemble, not before. With a place,
+        the images are windows of larger ones: a method that knows where in the image it looks must heed it.
         """

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from synthanom.detectors.abstract import AbstractDetector, LabelledBatch, Losses
 from synthanom.detectors.needs import NEEDS, Needs
+from synthanom.networks.positioned import applied
+from synthanom.networks.positions import Place
 
 HALF = 0.2  # image units: the reconstruction error that scores one half
 
@@ -50,9 +52,9 @@ class Autoencoder(AbstractDetector):
         scores = _score(made.detach(), batch.images)
         return Losses(total=functional.mse_loss(made, batch.images.float()), scores=scores)
 
-    def score_map(self, images: Tensor) -> Tensor:
+    def score_map(self, images: Tensor, place: Place | None = None) -> Tensor:
         """The score of the reconstruction error, (B, *S)."""
-        return _score(self.network(images).float(), images)
+        return _score(applied(self.network, images, place).float(), images)
 
 
 def _score(made: Tensor, images: Tensor) -> Tensor:

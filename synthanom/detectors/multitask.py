@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from synthanom.detectors.abstract import AbstractDetector, LabelledBatch, Losses
 from synthanom.detectors.needs import NEEDS, Needs
+from synthanom.networks.positioned import applied
+from synthanom.networks.positions import Place
 
 CLIP = 1e-6  # keeps the logarithms of the watched cross-entropy finite
 
@@ -51,7 +53,6 @@ class MultiTask(AbstractDetector):
             total=functional.mse_loss(scores.float(), labels), watched={"bce": entropy}, scores=scores.detach()
         )
 
-    def score_map(self, images: Tensor) -> Tensor:
+    def score_map(self, images: Tensor, place: Place | None = None) -> Tensor:
         """The network's output, (B, *S); not clipped."""
-        out: Tensor = self.network(images)
-        return out.squeeze(1)
+        return applied(self.network, images, place).squeeze(1)

@@ -4,29 +4,27 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from synthanom.arrays import ImageArray
+from synthanom.detectors.memory import GIB
+from synthanom.detectors.scoring import WHOLE, Scoring
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
-from synthanom.pictures.png import grey_png
-from synthanom.predicting.inputs import Ready, Scan, Scans, find_scans, prepare
+from synthanom.predicting.filling import Job, Made, fill
+from synthanom.predicting.inputs import Scans, find_scans
+from synthanom.predicting.within import asked_within
 from synthanom.preprocess import Foreground, Pipeline
 from synthanom.progress import Track, untold
 from synthanom.training.checkpoint import ModelCard, read_card, versions
-from synthanom.training.predict import common_card, score_steps
-from synthanom.volumes import write_volume
+from synthanom.training.device import DeviceChoice
+from synthanom.training.predict import common_card
+from synthanom.volumes.dicom_seg import check_highdicom
 from synthanom.volumes.dicomdir import dicomdir_notes
-from synthanom.volumes.write import write_bytes
 
 NAME, KIND, FORMAT = "predict.json", "synthanom-prediction", 1
 SCORES, SKIPPED = "scores.csv", "skipped.csv"
-HELD_BYTES = 256 * 1024**2  # of prepared images at a time: each model is loaded once for so many scans
-DeviceChoice = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +45,9 @@ def predict(
     channels: str | None = None,
     foreground: str | None = None,
     allow_import: bool = False,
+    scoring: Scoring = WHOLE,
+    within: str | None = None,
+    dicom_seg: bool = False,
     track: Track = untold,
 ) -> Outcome:
     """Score scans with one model or the mean of several, and write each map on its scan's own grid.
@@ -60,6 +61,12 @@ def predict(
         without one), ``scores.csv``, ``skipped.csv`` and ``predict.json``.
     device, allow_import : as `synthanom.training.predict.score_maps`
     channels, foreground : as `synthanom.predicting.inputs.find_scans`
+    scoring : Scoring
+        Windows and mirroring; without a bound on memory images are scored whole.
+    within : str, optional
+        A table of boxes (a path in .csv) or a pattern of masks beside the scans: scores count inside only.
+    dicom_seg : bool
+        Beside the maps of DICOM scans, write each as a fractional DICOM Segmentation, ``<id>.seg.dcm``.
     track : Track
         Shows how many maps of how many are computed: one per scan and model.
 
@@ -71,28 +78,46 @@ def predict(
     """
     card = common_card(runs)
     models = _models(runs)
+    scoring.check_axes(len(card.shape))
     pipeline = Pipeline.from_dict(card.preprocessing)
+    if dicom_seg:
+        check_highdicom()
     _check_places(given, out)
     before = _earlier(out, models)
-    listing = find_scans(given, card, channels, foreground)
+    region = None if within is None else asked_within(within, len(card.shape))
+    listing = find_scans(given, card, channels, foreground, region)
     scans = listing.scans
-    about = _about(runs, card, models, given) | _patterns(listing)
-    _write_json(out / NAME, about | {"maps": before})
-    made = _Made()
+    about = _about(runs, card, models, given) | _patterns(listing) | {"scoring": scoring.to_dict()}
+    about["within"] = None if region is None else region.to_dict()
+    _write_json(out / NAME, about | before)
+    made = Made()
     scores, maps, skipped = made.scores, made.maps, made.skipped
-    steps = _fill(out, scans, made, runs=runs, card=card, device=device, allow_import=allow_import)
-    for _ in track("computing maps", steps, len(scans) * len(runs)):
+    job = Job(
+        out=out,
+        runs=tuple(runs),
+        card=card,
+        device=device,
+        allow_import=allow_import,
+        scoring=scoring,
+        within=region,
+        dicom_seg=dicom_seg,
+    )
+    for _ in track("computing maps", fill(job, scans, made), len(scans) * len(runs)):
         pass
     _write_table(out / SKIPPED, ("path", "reason"), skipped)
     if not scores:
         raise SynthanomError(f"{given}: none of {len(scans)} scans could be scored; {skipped[0][0]}: {skipped[0][1]}")
     _write_table(out / SCORES, *_score_table(scores, about["thresholds"]))
-    for stale in sorted(set(before.values()) - set(maps.values())):
+    written = {path for paths in before.values() for path in paths.values()}
+    for stale in sorted(written - set(maps.values()) - set(made.segmentations.values())):
         (out / stale).unlink(missing_ok=True)
     done = about | {"finished": True, "maps": maps, "skipped": [path for path, _ in skipped]}
     plain = [scan.id for scan in scans if listing.masks is not None and scan.mask is None and scan.id in scores]
-    _write_json(out / NAME, done | {"without_mask": plain})
-    notes = [*_notes(listing, plain, len(scores), pipeline), *(dicomdir_notes(given) if given.is_dir() else ())]
+    _write_json(
+        out / NAME, done | {"without_mask": plain, "windows": made.windows, "segmentations": made.segmentations}
+    )
+    notes = [*_notes(listing, plain, len(scores), pipeline), *_window_notes(made.windows, scoring), *_unsegmented(made)]
+    notes += dicomdir_notes(given) if given.is_dir() else ()
     return Outcome(scores=scores, skipped=tuple(skipped), notes=tuple(notes))
 
 
@@ -165,6 +190,21 @@ def _score_table(
     return (*columns, "anomalous"), [(name, repr(score), str(int(score >= cut))) for name, score in scores.items()]
 
 
+def _window_notes(windows: Mapping[str, Sequence[int]], scoring: Scoring) -> Iterator[str]:
+    """Which scans were scored in windows, as the maps then depend on the memory; one line."""
+    if windows:
+        name, window = next(iter(windows.items()))
+        why = "" if scoring.memory is None else f" in {scoring.memory / GIB:.3g} GiB (--memory)"
+        yield f"scored in windows{why}: {len(windows)} scans, the first {name} in {' x '.join(map(str, window))} voxels"
+
+
+def _unsegmented(made: Made) -> Iterator[str]:
+    """Which maps have no DICOM Segmentation although they were asked for; one line."""
+    if made.unsegmented:
+        path, reason = made.unsegmented[0]
+        yield f"no DICOM Segmentation for {len(made.unsegmented)} of {len(made.maps)} maps, the first {path}: {reason}"
+
+
 def _models(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """Name, digest and run of each model."""
     cards = [read_card(run) for run in runs]
@@ -182,8 +222,8 @@ def _check_places(given: Path, out: Path) -> None:
         raise SynthanomError(f"{out}: a folder for the maps is needed, this is a file; name another --out")
 
 
-def _earlier(out: Path, models: list[dict[str, Any]]) -> dict[str, str]:
-    """The maps that an earlier run of the same models left in `out`.
+def _earlier(out: Path, models: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """The maps and segmentations, by id, that an earlier run of the same models left in `out`.
 
     Raises
     ------
@@ -191,7 +231,7 @@ def _earlier(out: Path, models: list[dict[str, Any]]) -> dict[str, str]:
         If `out` holds anything else.
     """
     if not out.is_dir() or not any(out.iterdir()):
-        return {}
+        return {"maps": {}, "segmentations": {}}
     found = read_prediction(out)
     if found is None:
         raise SynthanomError(f"{out}: holds something else than maps of synthanom predict; name an empty folder")
@@ -199,72 +239,10 @@ def _earlier(out: Path, models: list[dict[str, Any]]) -> dict[str, str]:
     if [model.get("sha256") for model in found.get("models", [])] != weights:
         raise SynthanomError(f"{out}: holds the maps of other models; name another folder, or delete this one")
     inside = out.resolve()
-    return {k: v for k, v in found["maps"].items() if (out / str(v)).resolve().is_relative_to(inside)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """What has been done so far: scores and paths of maps by id, and (path, reason) of what could not be scored."""
-
-    scores: dict[str, float] = field(default_factory=dict)
-    maps: dict[str, str] = field(default_factory=dict)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-
-
-def _fill(
-    out: Path,
-    scans: Sequence[Scan],
-    made: _Made,
-    *,
-    runs: Sequence[Path],
-    card: ModelCard,
-    device: DeviceChoice,
-    allow_import: bool,
-) -> Iterator[None]:
-    """Score the scans and write their maps; yields once per scan and model."""
-    pipeline = Pipeline.from_dict(card.preprocessing)
-    told = 0  # of the skipped ones
-    for ready in _portions(scans, pipeline, card, made.skipped):
-        found: list[ImageArray] = []
-        if ready:
-            yield from score_steps(runs, [r.image for r in ready], found, device=device, allow_import=allow_import)
-        for r, score_map in zip(ready, found, strict=True):
-            made.maps[r.scan.id] = _write_map(out, r, pipeline.restore(score_map, r.prepared))
-            made.scores[r.scan.id] = card.sample_score()(score_map, r.prepared.foreground)
-        yield from [None] * (len(runs) * (len(made.skipped) - told))
-        told = len(made.skipped)
-
-
-def _portions(
-    scans: Iterable[Scan], pipeline: Pipeline, card: ModelCard, skipped: list[tuple[str, str]]
-) -> Iterator[list[Ready]]:
-    """Prepared scans, as many at a time as memory is meant for; what cannot be prepared goes to `skipped`."""
-    held: list[Ready] = []
-    for scan in scans:
-        try:
-            held.append(prepare(scan, pipeline, card))
-        except SynthanomError as reason:
-            path = scan.path.as_posix()
-            skipped.append((path, str(reason).removeprefix(f"{path}: ")))
-        if sum(r.image.nbytes + r.volume.image.nbytes for r in held) > HELD_BYTES:
-            yield held
-            held = []
-    yield held
-
-
-def _write_map(out: Path, ready: Ready, score_map: ImageArray) -> str:
-    """Write a map; its path relative to `out`."""
-    volume = ready.volume
-    picture = volume.kind == "picture" and volume.affine is None
-    name = f"{ready.scan.id}{'.png' if picture else '.nii.gz'}"
-    target = out / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    values = np.clip(score_map, 0.0, 1.0)
-    if picture:
-        write_bytes(target, grey_png(values))
-    else:
-        write_volume(target, values, volume.affine, volume.spacing)
-    return name
+    return {
+        what: {k: v for k, v in found.get(what, {}).items() if (out / str(v)).resolve().is_relative_to(inside)}
+        for what in ("maps", "segmentations")
+    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

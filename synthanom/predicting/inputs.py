@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthanom.arrays import ImageArray
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.predicting.listing import NONE, Found, list_images
 from synthanom.predicting.stored import Remembered, remembered
+from synthanom.predicting.within import Within
 from synthanom.preprocess import Pipeline, Prepared, align, mask_on_grid
 from synthanom.training.checkpoint import ModelCard
 from synthanom.truth_set import NAME as TRUTH
@@ -20,11 +21,12 @@ from synthanom.volumes.reading import reading_of
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """One case: its id, its contrasts in channel order, its mask if any; `problem` says why it cannot be read."""
+    """One case: its id, its contrasts in channel order, its masks if any; `problem` says why it cannot be read."""
 
     id: str
     sources: tuple[Source, ...]
     mask: Source | None = None
+    region: Source | None = None  # mask of where scores count
     problem: str = ""
 
     @property
@@ -58,11 +60,18 @@ class Scans:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ready:
-    """A scan as the model sees it, with what is needed to put its map back."""
+    """A scan as the model sees it, with what is needed to put its map back.
+
+    Attributes
+    ----------
+    inside : ndarray of shape (*S), bool, or None
+        Where its scores count, on its own grid; None: everywhere.
+    """
 
     scan: Scan
     volume: Volume
     prepared: Prepared
+    inside: MaskArray | None = None
 
     @property
     def image(self) -> ImageArray:
@@ -70,7 +79,13 @@ class Ready:
         return self.prepared.image
 
 
-def find_scans(given: Path, card: ModelCard, channels: str | None = None, foreground: str | None = None) -> Scans:
+def find_scans(
+    given: Path,
+    card: ModelCard,
+    channels: str | None = None,
+    foreground: str | None = None,
+    within: Within | None = None,
+) -> Scans:
     """The scans of a folder, or the one that a path names.
 
     Parameters
@@ -83,16 +98,26 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
         all, and a single file needs no match.
     foreground : str, optional
         Pattern of mask files or "none", instead of the model's own; see `list_images`.
+    within : Within, optional
+        Its masks are no scans; its boxes must be of scans that are there.
 
     Raises
     ------
     SynthanomError
-        Nothing there, a model of several channels without a pattern, or a pattern that does not fit the files.
+        Nothing there, boxes of other scans, a model of several channels without a pattern, or a pattern that does not
+        fit the files.
     """
+    found = _find(given, card, channels, foreground, None if within is None else within.pattern)
+    if within is not None:
+        within.check_ids(scan.id for scan in found.scans)
+    return found
+
+
+def _find(given: Path, card: ModelCard, channels: str | None, foreground: str | None, within: str | None) -> Scans:
     stored = remembered(card.preprocessing, card.channels)
     if holds_truth(given):
-        return _of_test_set(open_truth_set(given), stored, given, (channels, foreground))
-    listing = list_images(given, stored.masks, foreground)
+        return _of_test_set(open_truth_set(given), stored, given, (channels, foreground, within))
+    listing = list_images(given, stored.masks, foreground, within)
     if card.channels > 1 and not given.is_dir():
         raise SynthanomError(
             f"{given}: the model takes {card.channels} contrasts as channels, this is one file; name their folder"
@@ -108,10 +133,8 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
     scans = []
     for group in together.groups:
         sources = tuple(image.source for image in group.images)
-        mask = mask_of(group.images[0].path, listing.masks)
-        scans.append(
-            Scan(id=group.id, sources=sources, mask=None if mask is None else mask.source, problem=group.problem)
-        )
+        mask, region = (_source(mask_of(group.images[0].path, m)) for m in (listing.masks, listing.regions))
+        scans.append(Scan(id=group.id, sources=sources, mask=mask, region=region, problem=group.problem))
     return Scans(
         scans=tuple(scans),
         channels=pattern,
@@ -121,11 +144,12 @@ def find_scans(given: Path, card: ModelCard, channels: str | None = None, foregr
     )
 
 
-def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[str | None, str | None]) -> Scans:
+def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[str | None, ...]) -> Scans:
     """The scans that a test set lists, their contrasts in the model's order."""
     if any(asked):
         raise SynthanomError(
-            f"{given}: its {TRUTH} names contrasts and files already; leave --channels and --foreground out"
+            f"{given}: its {TRUTH} names contrasts and files already; leave --channels, --foreground and "
+            "patterns of --within out"
         )
     names, wanted, named = (
         [name.lower() for name in part] for part in (truth.contrasts, stored.contrasts, stored.names)
@@ -145,13 +169,17 @@ def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[
     return Scans(scans=tuple(scans), channels=None, contrasts=truth.contrasts, masks=None, unmatched=())
 
 
-def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
+def _source(found: Found | None) -> Source | None:
+    return None if found is None else found.source
+
+
+def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard, within: Within | None = None) -> Ready:
     """Read a scan and run the model's preprocessing over it.
 
     Raises
     ------
     SynthanomError
-        Naming the file: unreadable, NaN, constant, of other channels or axes than the model's, an unfit mask.
+        Naming the file: unreadable, NaN, constant, of other channels or axes than the model's, an unfit mask or box.
     """
     if scan.problem:
         raise SynthanomError(f"{scan.path}: {scan.problem}")
@@ -164,7 +192,8 @@ def prepare(scan: Scan, pipeline: Pipeline, card: ModelCard) -> Ready:
             "use a model that was trained on such scans"
         )
     mask = None if scan.mask is None else mask_on_grid(volume, scan.mask, reading)
-    return Ready(scan=scan, volume=volume, prepared=pipeline.prepare(volume, mask))
+    inside = None if within is None else within.region(scan.id, volume, scan.region, reading)
+    return Ready(scan=scan, volume=volume, prepared=pipeline.prepare(volume, mask), inside=inside)
 
 
 def _single_channel(images: Sequence[Found], card: ModelCard) -> Grouped[Found]:

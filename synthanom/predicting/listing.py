@@ -1,7 +1,7 @@
 """What lies in a folder of new scans: images, and the foreground masks beside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -38,14 +38,17 @@ class Listing:
         For `synthanom.volumes.masks.mask_of`.
     pattern : str or None
         That masks were looked for by.
+    regions : mapping
+        As `masks`: the masks of where scores count.
     """
 
     images: tuple[Found, ...]
+    regions: Mapping[str, Found] = field(default_factory=dict)
     masks: Mapping[str, Found] = field(default_factory=dict)
     pattern: str | None = None
 
 
-def list_images(given: Path, own: str | None, wanted: str | None) -> Listing:
+def list_images(given: Path, own: str | None, wanted: str | None, within: str | None = None) -> Listing:
     """Find the images that a path names and tell masks from them.
 
     Parameters
@@ -53,17 +56,32 @@ def list_images(given: Path, own: str | None, wanted: str | None) -> Listing:
     given : path of a folder or a file; a file's masks are looked for in its folder, by name
     own : the model's pattern of mask files, as `synthanom.volumes.masks.split_masks` takes it
     wanted : the pattern to use instead, or "none": no masks, though what `own` matches is still no scan of a folder
+    within : the pattern of masks of where scores count; may match the same files
 
     Raises
     ------
     SynthanomError
-        No image there, only masks, or none that `wanted` matches.
+        No image there, only masks, or none that `wanted` or `within` matches.
     """
+    listing = _told_apart(given, own, wanted, within)
+    if within is None:
+        return listing
+    beside = _beside(given, within) if given.is_file() else [_found(source, given) for source in discover(given)]
+    regions = split_masks(beside, within, "--within")[1]
+    if not regions:
+        raise SynthanomError(
+            f"--within {within!r} must be a table of boxes (a name in .csv), or a pattern that matches masks beside "
+            "the scans, got no file matched; for example --within '*_lung.nii.gz'"
+        )
+    return replace(listing, regions=regions)
+
+
+def _told_apart(given: Path, own: str | None, wanted: str | None, within: str | None) -> Listing:
     folder = given.is_dir()
     found = [_found(source, given) for source in discover(given)] if folder else [_single(given)]
     pattern = own if wanted is None else wanted
     if pattern is None or (wanted == NONE and (own is None or not folder)):
-        return Listing(images=tuple(found))
+        return Listing(images=_scans_of(found, within, given))
     masks: dict[str, Found] = {}
     if wanted == NONE and own is not None:
         pattern, images = own, [image for image in found if not is_mask(image.path, own)]
@@ -74,12 +92,23 @@ def list_images(given: Path, own: str | None, wanted: str | None) -> Listing:
             f"{given}: must hold scans besides the masks, got only files that the pattern of masks {pattern!r} "
             "matches; name a folder with the scans, or the masks with --foreground"
         )
+    images = list(_scans_of(images, within, given))
     if not masks and wanted not in (None, NONE):
         raise SynthanomError(
             f"--foreground {wanted!r} must be none, or a pattern that matches the masks beside the scans, got no file "
             "matched; for example --foreground '*_mask.nii.gz'"
         )
     return Listing(images=tuple(images), masks=masks, pattern=None if wanted == NONE else pattern)
+
+
+def _scans_of(images: Sequence[Found], within: str | None, given: Path) -> tuple[Found, ...]:
+    """What is no mask of `within` either."""
+    scans = tuple(image for image in images if within is None or not is_mask(image.path, within))
+    if not scans:
+        raise SynthanomError(
+            f"{given}: must hold scans besides the masks, got only files that --within {within!r} matches; narrow it"
+        )
+    return scans
 
 
 def _found(source: Source, root: Path) -> Found:

@@ -4,23 +4,39 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from synthanom.arrays import ImageArray, check_image
+from synthanom.detectors.scoring import WHOLE, Scorer, Scoring, scorer
 from synthanom.errors import SynthanomError
 from synthanom.training.checkpoint import Model, ModelCard, load_model, read_card
 from synthanom.training.config import AggregationConfig
 from synthanom.training.device import DeviceChoice, chosen_device
 
 
-def raw_score_map(model: Model, image: ImageArray) -> ImageArray:
+def raw_score_map(model: Model, image: ImageArray, scoring: Scoring = WHOLE) -> ImageArray:
     """One model's map of one image, (C, *S) -> (*S), float32, not clipped; computed where the model is.
 
     Raises
     ------
     SynthanomError
-        If the image does not have the model's channels and number of axes.
+        If the image does not have the model's channels and number of axes, or what `scoring` asks for is impossible.
     """
+    _check(model, image)
+    return model_scorer(model, scoring).map(image)
+
+
+def model_scorer(model: Model, scoring: Scoring) -> Scorer:
+    """What scores images with a model; made once for many images, as it measures the memory that the model takes.
+
+    Raises
+    ------
+    SynthanomError
+        As `synthanom.detectors.scoring.scorer`.
+    """
+    return scorer(model.detector, scoring, model.card.channels, len(model.card.shape))
+
+
+def _check(model: Model, image: ImageArray) -> None:
     check_image(image)
     card = model.card
     if image.shape[0] != card.channels or image.ndim != 1 + len(card.shape):
@@ -28,11 +44,6 @@ def raw_score_map(model: Model, image: ImageArray) -> ImageArray:
             f"this model takes images of {card.channels} channels and {len(card.shape)} spatial axes, got shape "
             f"{image.shape}; prepare the scan with the model's own preprocessing"
         )
-    device = next(model.detector.module.parameters()).device
-    with torch.inference_mode():
-        batch = torch.from_numpy(np.array(image, dtype=np.float32, order="C"))[None].to(device)
-        found: ImageArray = model.detector.score_map(batch)[0].float().cpu().numpy()
-    return found
 
 
 def common_card(folders: Sequence[Path | str]) -> ModelCard:
@@ -74,6 +85,7 @@ def score_maps(
     *,
     device: DeviceChoice = "auto",
     allow_import: bool = False,
+    scoring: Scoring = WHOLE,
     done: Callable[[int], None] | None = None,
 ) -> list[ImageArray]:
     """Mean score map of an ensemble for each image, clipped to [0, 1].
@@ -91,6 +103,8 @@ def score_maps(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     allow_import : bool
         As `load_model`.
+    scoring : Scoring
+        Windows and mirroring; images are scored whole by default.
     done : callable, optional
         Told the number of maps finished so far, over all models.
 
@@ -104,7 +118,8 @@ def score_maps(
         Models that cannot be loaded or differ in their input, or images that do not suit them.
     """
     maps: list[ImageArray] = []
-    for number, _ in enumerate(score_steps(folders, images, maps, device=device, allow_import=allow_import)):
+    steps = score_steps(folders, images, maps, device=device, allow_import=allow_import, scoring=scoring)
+    for number, _ in enumerate(steps):
         if done is not None:
             done(number + 1)
     return maps
@@ -117,8 +132,14 @@ def score_steps(
     *,
     device: DeviceChoice = "auto",
     allow_import: bool = False,
-) -> Iterator[None]:
-    """As `score_maps`, map by map: yields after each map of each model; `maps` holds the means in the end.
+    scoring: Scoring = WHOLE,
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """As `score_maps`, map by map; `maps` holds the means in the end.
+
+    Yields
+    ------
+    int, tuple of D ints
+        After each map of each model: index of the image, and the sides of the windows it was scored in.
 
     Raises
     ------
@@ -130,14 +151,19 @@ def score_steps(
     for number, folder in enumerate(folders):
         model = load_model(folder, allow_import=allow_import)
         model.detector.module.to(target)
+        ready = model_scorer(model, scoring)
         for i in range(len(images)):
-            found = raw_score_map(model, images[i])
+            image = images[i]
+            _check(model, image)
+            found = ready.map(image)
             if number == 0:
                 maps.append(found)
             else:
-                maps[i] = maps[i] + found
-            yield
-    maps[:] = [np.clip(total / np.float32(len(folders)), 0.0, 1.0) for total in maps]
+                maps[i] += found
+            yield i, ready.window(image.shape[1:])
+    for i, total in enumerate(maps):
+        total /= np.float32(len(folders))
+        maps[i] = np.clip(total, 0.0, 1.0, out=total)
 
 
 def score_map(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from synthanom.errors import SynthanomError
-from synthanom.volumes.dicom_geometry import Plane, at_places, plane_affine, stack
+from synthanom.volumes.dicom_geometry import Plane, Stack, at_places, plane_affine, stack
 from synthanom.volumes.dicom_headers import numbers, read_dataset
 from synthanom.volumes.dicom_pixels import check_pixels, decode
 from synthanom.volumes.reading import AS_STORED, Reading
@@ -38,15 +38,25 @@ def read_dicom(files: Sequence[Path], path: Path, reading: Reading = AS_STORED) 
         raise unreadable(path, error, what="its header cannot be understood") from error
 
 
+def stacked_files(files: Sequence[Path], path: Path, reading: Reading = AS_STORED) -> tuple[list[Path], Stack]:
+    """The files of a series that a volume is made of, from its first slice to its last, and how they form it.
+
+    Raises
+    ------
+    SynthanomError
+        As `read_dicom`.
+    """
+    # volumes of one place are counted in the order of their instances
+    placed = sorted((_slice_plane(file) for file in files), key=lambda entry: entry[0])
+    formed = stack([plane for _, plane, _ in placed], path, reading)
+    return [placed[i][2] for i in formed.order], formed
+
+
 def _read_series(files: Sequence[Path], path: Path, reading: Reading) -> Volume:
     """Slices in files of their own: first all places, then the pixels of one file at a time."""
-    placed = [_slice_plane(file) for file in files]
-    placed.sort(key=lambda entry: entry[0])  # volumes of one place are counted in the order of their instances
-    planes = [plane for _, plane, _ in placed]
-    formed = stack(planes, path, reading)
+    used, formed = stacked_files(files, path, reading)
     slices = np.empty((0, 0, 0), np.float32)
-    for i, chosen in enumerate(formed.order):
-        file = placed[chosen][2]
+    for i, file in enumerate(used):
         dataset = read_dataset(file)
         frames, rows, columns = check_pixels(dataset, file, grey=reading.grey)
         if i == 0:

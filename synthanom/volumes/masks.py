@@ -14,7 +14,7 @@ def is_mask(path: str, pattern: str) -> bool:
     return fnmatchcase(path if "/" in pattern else PurePosixPath(path).name, pattern)
 
 
-def split_masks(images: Sequence[L], pattern: str) -> tuple[list[L], dict[str, L]]:
+def split_masks(images: Sequence[L], pattern: str, option: str = "--foreground") -> tuple[list[L], dict[str, L]]:
     """Tell masks from images.
 
     Parameters
@@ -24,6 +24,8 @@ def split_masks(images: Sequence[L], pattern: str) -> tuple[list[L], dict[str, L
         Shell pattern such as ``*_mask.nii.gz`` for file names, or with a slash (``masks/*.png``) for paths relative to
         the folder. What the last star of the file name stands for is the mask's key; without one (``mask.nii.gz``) the
         mask is for all images of its folder.
+    option : str
+        Where the pattern comes from, for messages.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def split_masks(images: Sequence[L], pattern: str) -> tuple[list[L], dict[str, L
         earlier = masks.setdefault(f"{folder}/{key}", image)
         if earlier is not image:
             raise SynthanomError(
-                f"{image.path} and {earlier.path} would be masks of the same images under --foreground {pattern!r}; "
+                f"{image.path} and {earlier.path} would be masks of the same images under {option} {pattern!r}; "
                 "rename one or narrow the pattern"
             )
     return left, masks
