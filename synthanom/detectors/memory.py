@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_flatten
 
 from synthanom.detectors.abstract import AbstractDetector
 from synthanom.errors import SynthanomError
+from synthanom.networks.autoencoder import ConvolutionalAutoencoder
 from synthanom.networks.positions import Place
 from synthanom.networks.unet import UNet
 
@@ -30,7 +31,9 @@ LIMITS = (  # (limit, use) of a container, cgroup 2 and 1
 
 def granularity(module: nn.Module) -> int:
     """Voxels that a network strides by from its finest to its coarsest grid; 32 where it is not ours."""
-    return max((part.factor for part in module.modules() if isinstance(part, UNet)), default=FOREIGN)
+    return max(
+        (part.factor for part in module.modules() if isinstance(part, UNet | ConvolutionalAutoencoder)), default=FOREIGN
+    )
 
 
 def bytes_per_voxel(detector: AbstractDetector, channels: int, dims: int) -> float:
