@@ -18,7 +18,18 @@ from synthanom.preprocess import default_pipeline
 from synthanom.shards import DataSet
 from synthanom.volumes import read, write_picture, write_volume
 
-COMMANDS = ("preview", "check", "replay", "predict", "evaluate", "describe", "merge", "export")
+COMMANDS = (
+    "preview",
+    "check",
+    "replay",
+    "predict",
+    "evaluate",
+    "tables",
+    "describe",
+    "merge",
+    "export",
+    "export-model",
+)
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def test_weights_of_every_voxel_sum_to_one_and_vanish_at_cuts(side, window, mult
     for part in parts:
         total[part.voxels] += part.weight
         assert part.start % multiple == 0 and len(part.weight) <= max(window, side if window >= side else 0)
+        assert window >= side or len(part.weight) > window - multiple  # cut no shorter than it must be
         margin = window // 8
         assert part.start == 0 or not part.weight[:margin].any()
         assert part.start + len(part.weight) == side or margin == 0 or not part.weight[-margin:].any()
