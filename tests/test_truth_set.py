@@ -119,8 +119,9 @@ def test_contrasts_come_in_the_models_order(tmp_path, names):
     values = read(files[1 if names[:1] == ("t2",) else 0]).image[0]
     expected = np.clip(2 * (values - values.min()) / np.ptp(values) - 1, 0, 1)
     assert np.abs(read(tmp_path / "maps/a.png").image[0] / 65535 - expected).max() < 2e-5
-    with pytest.raises(SynthanomError, match="leave --channels and --foreground out"):
-        predict([model], folder, tmp_path / "other", channels="(a)", device="cpu", allow_import=True)
+    for option in ({"channels": "(a)"}, {"within": "*_lobe.png"}):
+        with pytest.raises(SynthanomError, match="leave --channels and --foreground out.*a table of boxes"):
+            predict([model], folder, tmp_path / "other", device="cpu", allow_import=True, **option)
     if names:
         other = {"preprocessing": pipeline.to_dict() | {"channels": {"contrasts": ["T1", "FLAIR"]}}}
         model = write_model(tmp_path / "n", pipeline=pipeline, channels=2, network=SHOWS_INPUT, **other)

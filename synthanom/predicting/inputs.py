@@ -148,8 +148,8 @@ def _of_test_set(truth: TruthSet, stored: Remembered, given: Path, asked: tuple[
     """The scans that a test set lists, their contrasts in the model's order."""
     if any(asked):
         raise SynthanomError(
-            f"{given}: its {TRUTH} names contrasts and files already; leave --channels, --foreground and "
-            "patterns of --within out"
+            f"{given}: its {TRUTH} names contrasts and files already; leave --channels and --foreground out, and give "
+            "--within a table of boxes"
         )
     names, wanted, named = (
         [name.lower() for name in part] for part in (truth.contrasts, stored.contrasts, stored.names)
