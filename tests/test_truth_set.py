@@ -120,7 +120,7 @@ def test_contrasts_come_in_the_models_order(tmp_path, names):
     expected = np.clip(2 * (values - values.min()) / np.ptp(values) - 1, 0, 1)
     assert np.abs(read(tmp_path / "maps/a.png").image[0] / 65535 - expected).max() < 2e-5
     for option in ({"channels": "(a)"}, {"within": "*_lobe.png"}):
-        with pytest.raises(SynthanomError, match="leave --channels and --foreground out.*a table of boxes"):
+        with pytest.raises(SynthanomError, match=r"leave --channels and --foreground out.*a table of boxes"):
             predict([model], folder, tmp_path / "other", device="cpu", allow_import=True, **option)
     if names:
         other = {"preprocessing": pipeline.to_dict() | {"channels": {"contrasts": ["T1", "FLAIR"]}}}
