@@ -13,6 +13,7 @@ from synthanom.metrics import (
     bootstrap_interval,
     interval_of_draws,
     roc_auc,
+    shuffled,
     subject_weights,
     tally_of_numbers,
     tally_of_pixels,
@@ -179,9 +180,12 @@ def test_bad_pixels_are_refused():
 
 
 @pytest.mark.parametrize("kind", ["normal", "sigmoid", "offset"])
-def test_many_scores_lay_fine_bins(kind):
+def test_many_scores_lay_fine_bins(kind, monkeypatch):
     pairs = maps(kind, count=12, size=30_000)
     expected = batched_average_precision(*zip(*pairs, strict=True), batch=6)
     found = stored(pairs, kept=150_000)
     assert not found.exact and found.bins[0].dtype == np.uint16
-    assert batched_precision_of_pixels(found, batch=6).repeats == pytest.approx(expected.repeats, abs=3e-5)
+    few = batched_precision_of_pixels(found, batch=6)
+    assert few.repeats == pytest.approx(expected.repeats, abs=3e-5)
+    monkeypatch.setattr(shuffled, "LARGE", 0)  # every image is counted once
+    assert batched_precision_of_pixels(found, batch=6) == few

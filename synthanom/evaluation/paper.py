@@ -15,13 +15,16 @@ from synthanom.errors import SynthanomError
 from synthanom.evaluation.figures import PREFERRED
 from synthanom.evaluation.rows import MODEL, RANDOM
 from synthanom.evaluation.tables import Table
+from synthanom.evaluation.trivial import TRIVIAL
 
 Numbers = Mapping[str, Any]  # what `Evaluation.to_dict` gives
 TITLES = {"slice": "slice-wise", "pixel": "pixel-wise", "sample": "sample-wise"}
 CAPTIONS = (
-    "AP/AUROC in per cent; best AP in bold. Samples count by the score that the model stores, slices and trivial maps "
-    "by the mean of the top quarter. Random is a random classifier; intervals are in ranking.md of each evaluation",
+    "AP/AUROC in per cent. Samples count by the score that the model stores, slices and trivial maps by the mean of "
+    "the top quarter. Random is a random classifier; intervals are in ranking.md of each evaluation",
 )
+BOLD = "the best AP of the methods is bold"
+NO_TRIVIAL = "no trivial maps: evaluate with --images to have them"
 SPREAD = "all: mean±s.d. of the single models' AP; ens.: AP of their mean"
 UNKNOWN = "?"
 
@@ -79,7 +82,7 @@ def _first(entries: Sequence[Entry], columns: Sequence[Column]) -> Table:
         rows += [("split", split, "all", *spread)] if any(spread) else []
         rows += [("split", split, "ens.", *together)] if any(together) else []
     head = ("part", "train/val.", "maps", *(column.title for column in columns))
-    return Table(title="Table 1", columns=head, rows=tuple(rows), captions=(*CAPTIONS, SPREAD))
+    return Table(title="Table 1", columns=head, rows=tuple(rows), captions=(*_captions(entries), BOLD, SPREAD))
 
 
 def _second(entries: Sequence[Entry], columns: Sequence[Column]) -> Table:
@@ -91,7 +94,12 @@ def _second(entries: Sequence[Entry], columns: Sequence[Column]) -> Table:
         rows.append((split + setup, "ens." if model is None else model, *cells))
     rows += [("", name, *cells) for name, cells in _methods(entries, columns, ours=False)]
     head = ("train/val.", "model", *(column.title for column in columns))
-    return Table(title="Table 2", columns=head, rows=tuple(rows), left=2, captions=CAPTIONS)
+    return Table(title="Table 2", columns=head, rows=tuple(rows), left=2, captions=_captions(entries))
+
+
+def _captions(entries: Sequence[Entry]) -> tuple[str, ...]:
+    maps = {row["maps"] for entry in entries for row in entry.numbers["rows"]}
+    return CAPTIONS if maps & set(TRIVIAL) else (*CAPTIONS, NO_TRIVIAL)
 
 
 def _methods(

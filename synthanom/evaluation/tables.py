@@ -82,7 +82,10 @@ def cut_table(found: Evaluation, *, maps: Iterable[str] | None = None, figures: 
             for r in chosen
         ),
         left=4,
-        captions=lesion_captions(found) if any(row.level == "lesion" for row in chosen) else (),
+        captions=(
+            *(lesion_captions(found) if any(row.level == "lesion" for row in chosen) else ()),
+            *(found.captions if maps is None else ()),
+        ),
     )  # fmt: skip
 
 
