@@ -77,10 +77,10 @@ def history_figure(run: Path) -> Figure:
         raise SynthanomError(
             f"{run}: must hold logs/**/metrics.csv with losses, as synthanom-train writes; check --run"
         )
-    lines = [
-        Line(name=name.replace("_", " "), x=np.array(points)[:, 0], y=np.array(points)[:, 1], colour=number)
-        for number, (name, points) in enumerate(sorted(columns.items()))
-    ]
+    lines = []
+    for number, (name, points) in enumerate(sorted(columns.items())):
+        steps, losses = np.array(sorted(points)).T  # a resumed run writes another file
+        lines.append(Line(name=name.replace("_", " "), x=steps, y=losses, colour=number))
     positive = all((line.y > 0).all() for line in lines)
     plot = Plot(title=run.resolve().name, x="step", y="loss", lines=tuple(lines), logarithmic=positive)
     return Figure(name="history", content=plots_picture([plot], "loss history"))

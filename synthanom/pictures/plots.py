@@ -13,6 +13,7 @@ from synthanom.pictures.png import palette_png
 
 SIZE = (4.6, 3.9)  # inches of one plot
 TOP, LEGEND_ROW, EACH_ROW = 0.45, 0.24, 3  # inches above the plots and for a row of the legend; names in a row
+FEW = 3  # points of a line that are also marked
 LOOKS = {"solid": "-", "dashed": (0, (4, 3)), "dotted": (0, (1, 2))}
 
 
@@ -104,11 +105,19 @@ def _draw(axis: Any, plot: Plot) -> dict[str, Any]:
     handles = {}
     for line in plot.lines:
         colour = COLOURS[line.colour % len(COLOURS)]
-        (handles[line.name],) = axis.plot(line.x, line.y, color=colour, linewidth=1.6, linestyle=LOOKS[line.look])
+        few = line.look == "solid" and line.x.size <= FEW  # one point alone is no line
+        look: dict[str, Any] = {
+            "color": colour,
+            "linewidth": 1.6,
+            "linestyle": LOOKS[line.look],
+            "marker": "." if few else None,
+        }
+        (handles[line.name],) = axis.plot(line.x, line.y, **look)
         if line.filled:
             axis.fill_between(line.x, 0, line.y, color=colour, alpha=0.15, linewidth=0)
     if plot.logarithmic:
         axis.set_yscale("log")
+        axis.tick_params(which="both", labelsize=8)
     if plot.limits is not None:
         axis.set_xlim(*plot.limits[0])
         axis.set_ylim(*plot.limits[1])
