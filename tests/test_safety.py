@@ -31,7 +31,13 @@ FORBIDDEN_ATTRIBUTES = {
 }  # fmt: skip
 
 # an .npz is a zip archive: its members are read, with their sizes checked before; none is unpacked
-ALLOWED = {"builders/synthanom_builders/digit_formats.py": ["zipfile"]}
+ALLOWED = {
+    "builders/synthanom_builders/digit_formats.py": ["zipfile"],
+    "synthanom/training/fit.py": ["zipfile"],  # the checksums of torch's own file, which torch does not look at
+    # this program again, by a list of words and without a shell; a free port of this machine for its processes
+    "synthanom/training/jobs.py": ["subprocess"],
+    "synthanom/training/processes.py": ["socket", "subprocess"],
+}
 
 
 def faults(tree: ast.AST) -> list[str]:

@@ -95,7 +95,7 @@ def test_an_evaluation(tmp_path):
 def test_a_prediction_begins_anew(raw, model, tmp_path):
     given = ("predict", model, "--input", raw, "--device", "cpu", "--out")
     code = "import synthanom.predicting.filling as f\nf.HELD_BYTES = 1\n" + SYNTHANOM  # scan by scan
-    line, _ = stopped("SIGTERM", "synthanom.training.predict:raw_score_map", 3, code, *given, tmp_path / "maps")
+    line, _ = stopped("SIGTERM", "synthanom.detectors.scoring:Scorer.map", 3, code, *given, tmp_path / "maps")
     assert "begins anew" in line
     assert json.loads((tmp_path / "maps/predict.json").read_text())["finished"] is False
     assert {path.name for path in (tmp_path / "maps").iterdir()} == {"predict.json", "p00.png", "p01.png"}

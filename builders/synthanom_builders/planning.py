@@ -218,5 +218,6 @@ def _textures(found: Survey) -> dict[str, Any]:
 
 
 def _begun(out: Path) -> bool:
-    """Whether anything but the plan was written."""
-    return any(any(out.glob(pattern)) for pattern in (f"{FOLDER}/*.json", "healthy/*.h5", "anomalies/*/*.h5", MANIFEST))
+    """Whether anything but the plan and its draft was written."""
+    made = (f"{FOLDER}/*-*.json", "healthy/*.h5", "anomalies/*/*.h5", MANIFEST)
+    return any(any(out.glob(pattern)) for pattern in made)

@@ -23,6 +23,7 @@ FOLDERS = tuple(f"{FAULT[name]}/" for name in ("out", "raw") if name in FAULT)
 TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}-[0-9]+\.tmp")
 YEAR = 365 * 86400.0
 PAUSE_SECONDS = 60.0
+BUFFERED = {"wb": io.BufferedWriter, "w+b": io.BufferedRandom}
 FILLING = ("create", "write", "mkdir", "fsync")  # what fails on a full disk; renaming needs no space
 
 
@@ -142,8 +143,8 @@ class Written(io.FileIO):
 
 def opened(file, mode="r", *arguments, _open=io.open, **named):
     """`open`, with counted writes below the folder of the build."""
-    if mode == "wb" and not isinstance(file, int) and _name(file):
-        return io.BufferedWriter(Written(os.fspath(file), "wb"))
+    if mode in BUFFERED and not isinstance(file, int) and _name(file):
+        return BUFFERED[mode](Written(os.fspath(file), mode))
     return _open(file, mode, *arguments, **named)
 
 
