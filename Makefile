@@ -30,7 +30,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 tests: $(READY)
-	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" --cov --cov-report=
 
 # the compiled kernels once more as plain Python, so that their lines count; compiled.py is tested in processes of its own
 coverage: tests
