@@ -51,7 +51,17 @@ def commands(page: Path) -> list[str]:
     return [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.exists() and commands(p)], ids=lambda p: p.name)
+LONG = ("evaluate.md", "predict.md", "train.md")  # a minute or more each: only `make test-all` runs their commands
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.name, marks=[pytest.mark.slow] if page.name in LONG else [])
+        for page in PAGES
+        if page.exists() and commands(page)
+    ],
+)
 def test_commands_work_in_order(page, scans):
     for line in commands(page):
         name, *arguments = shlex.split(line)
