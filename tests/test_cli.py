@@ -12,7 +12,6 @@ from phantoms import phantom
 from real_data import write_real
 from saved_models import write_model
 
-from synthanom.cli import main
 from synthanom.pictures import is_our_picture
 from synthanom.preprocess import default_pipeline
 from synthanom.shards import DataSet
@@ -30,20 +29,6 @@ COMMANDS = (
     "export",
     "export-model",
 )
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command in this process: (status, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["synthanom", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        captured = capsys.readouterr()
-        return leave.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

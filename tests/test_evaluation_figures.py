@@ -1,7 +1,6 @@
 """Figures of evaluations, from what they are drawn, and the folder that holds them."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from phantoms import field
 from PIL import Image
 from sklearn import metrics as oracle
 
-from synthanom.cli import main
 from synthanom.errors import SynthanomError
 from synthanom.evaluation import evaluate
 from synthanom.evaluation.figures import _density, _figures, _range, by_level, curve_figures, history_figure
@@ -32,18 +30,6 @@ def case(tmp_path_factory):
             (root / name).mkdir(exist_ok=True)
             write_volume(root / name / f"s{k}.nii.gz", values.astype(np.float32), np.diag([1.0, 1, 2, 1]))
     return root
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["synthanom", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        captured = capsys.readouterr()
-        return leave.value.code, captured.out, captured.err
-
-    return call
 
 
 def test_the_folder_of_an_evaluation(run, case, tmp_path):

@@ -22,6 +22,8 @@ from synthanom.training.predict import score_map
 from synthanom.training.rows import index_rows, training_picks
 from synthanom.training.run import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 AUTOENCODER = {
     "detector": "autoencoder",
     "network": {"name": "autoencoder", "settings": {"base": 4, "resolutions": 3, "latent": 4}},
@@ -30,14 +32,6 @@ AUTOENCODER = {
     "batch_size": 4,
     "epochs": 2,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -26,18 +26,11 @@ from synthanom.training.live_batches import THREAD_NAME, LiveBatches, LiveMaker,
 from synthanom.training.rows import Pick, index_rows, training_picks
 from synthanom.training.run import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 IMAGE_TOLERANCE = 1e-3  # of the image's range
 LABEL_TOLERANCE = 5e-3
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Pictures this small are slower on several threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

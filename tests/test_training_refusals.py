@@ -19,15 +19,9 @@ from synthanom.training.config import parse_config
 from synthanom.training.fitting import Fitting
 from synthanom.training.run import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {"network": {"name": "unet", "settings": {"base": 2, "resolutions": 2}}, "batch_size": 3, "epochs": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ from synthanom.training.predict import score_map
 from synthanom.training.rows import training_picks
 from synthanom.training.run import train
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SMALL = {
     "network": {"name": "unet", "settings": {"base": 2, "resolutions": 2}},
     "optimiser": {"learning_rate": 0.02, "warmup_steps": 2, "decay": 0.99},
@@ -30,15 +32,6 @@ DROPOUT = {**SMALL, "network": {"name": "tiny_dataset:DropoutNetwork", "settings
 
 def configured(content=None, **changes):
     return parse_config({**(content or SMALL), **changes})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small are slower on several threads, much slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

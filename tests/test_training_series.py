@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_dataset import TASKS, write_tiny
 from typer.testing import CliRunner
 
@@ -15,6 +14,8 @@ from synthanom.errors import SynthanomError
 from synthanom.training.cli import app
 from synthanom.training.commands import places
 from synthanom.training.summary import Trained, find_trained, similarity_table, summary_table
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CONFIG = "network: {settings: {base: 2, resolutions: 2}}\nbatch_size: 8\nepochs: 1\n"
 
@@ -24,14 +25,6 @@ def answer(*arguments):
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
