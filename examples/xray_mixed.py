@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from synthanom_builders import zhanglab
+from synthanom_builders.named import below
 
 from synthanom.truth_set import TruthCase
 
@@ -23,7 +25,11 @@ def mix(raw: Path, cases: Sequence[TruthCase], share: int, out: Path) -> None:
     """
     if (out / "complete").exists():
         return
-    healthy = shuffled(sorted(path for path in _training_folder(raw).iterdir() if path.suffix.lower() == ".jpeg"))
+    healthy = shuffled(
+        sorted(
+            path for path in below(raw, zhanglab.PLACES, zhanglab.REMEDY).iterdir() if path.suffix.lower() == ".jpeg"
+        )
+    )
     sick = shuffled([case.images[0].path for case in cases if case.subject in mixed_in(cases)])
     count = min(LARGEST, len(healthy), len(sick) * 100 // max(SHARES))
     diseased = count * share // 100
@@ -42,10 +48,3 @@ def mixed_in(cases: Sequence[TruthCase]) -> frozenset[str]:
 def shuffled(paths: Sequence[Path]) -> list[Path]:
     """The same order every time."""
     return [paths[i] for i in np.random.default_rng(0).permutation(len(paths))]
-
-
-def _training_folder(raw: Path) -> Path:
-    for place in ("train/NORMAL", "chest_xray/train/NORMAL"):
-        if (raw / place).is_dir():
-            return raw / place
-    raise SystemExit(f"error: {raw}: must hold train/NORMAL; name the folder of the unpacked data set")
