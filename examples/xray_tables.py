@@ -167,14 +167,19 @@ def _cost(plan: Plan) -> str:
 
 def _seconds(path: Path, autoencoder: bool) -> str:
     """Mean over the models of the commands that trained them, start and thresholds included."""
-    total, models = 0.0, 0
+    seconds: dict[str, float] = {}
     for line in path.read_text().splitlines():
-        seconds, words = line.split(",", 1)
+        value, words = line.split(",", 1)
         if ("--detector autoencoder" in words) == autoencoder:
-            total += float(seconds)
-            parts = words.split()
-            models += RUNS[int(parts[parts.index("--train-tasks") + 1])] if "--all" in parts else 1
-    return f"{total / models:.0f}" if models else "unknown"
+            seconds[words] = seconds.get(words, 0.0) + float(value)  # a command may have been given again
+    models = sum(RUNS[_tasks(words)] if "--all" in words else 1 for words in seconds)
+    return f"{sum(seconds.values()) / models:.0f}" if models else "unknown"
+
+
+def _tasks(words: str) -> int:
+    """How many tasks a training command trains on."""
+    parts = words.split()
+    return int(parts[parts.index("--train-tasks") + 1])
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
