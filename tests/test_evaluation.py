@@ -1,6 +1,8 @@
 """Figures against scikit-learn, and everything about maps and truth that must not be guessed."""
 
 import json
+import subprocess
+import sys
 
 import nibabel
 import numpy as np
@@ -259,3 +261,15 @@ def test_one_kind_only_is_undefined_not_perfect(tmp_path):
     assert np.isnan(row(found, "sample", "mean").roc_auc.value)
     plain = [r for r in found.to_dict()["rows"] if r["level"] == "sample"]
     assert all(r["roc_auc"]["value"] is None for r in plain)
+
+
+def test_torch_is_not_needed_to_evaluate(tmp_path):
+    """Nor are its 200 MiB."""
+    cohort(tmp_path, 3)
+    code = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None\n"
+        "from synthanom.evaluation import evaluate\n"
+        "print(evaluate(Path('maps'), Path('truth')).images)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("3\n", "")

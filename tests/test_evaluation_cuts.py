@@ -8,14 +8,14 @@ from phantoms import ellipsoid, field
 from sklearn import metrics as oracle
 
 from synthanom.errors import SynthanomError
-from synthanom.evaluation import Choices, evaluate
+from synthanom.evaluation import Choices, counting, evaluate
 from synthanom.evaluation.rows import CHANCE, MODEL, ORACLE, RANDOM
 from synthanom.evaluation.scans import find_scans, read_scan
 from synthanom.evaluation.setups import cradl, cradl_mask
 from synthanom.evaluation.tables import comma_separated, markdown, tables_of
 from synthanom.evaluation.trivial import TRIVIAL, area, box_area, deviation, intensity, position
 from synthanom.evaluation.truth import Item, find_maps
-from synthanom.metrics import aupro, lesion_counts
+from synthanom.metrics import PixelStore, RankingAccumulator, aupro, lesion_counts
 from synthanom.preprocess import default_pipeline
 from synthanom.volumes import read, write_volume
 
@@ -303,3 +303,22 @@ def test_tables_hold_what_the_evaluation_holds(found):
     assert len(comma_separated(tables["samples"]).splitlines()) == COUNT + 1
     assert "oracle is the cut of the best F1.1 on this very truth" in markdown(tables["cuts"])
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_pixels_are_counted_alike_by_any_number_of_threads(threads, monkeypatch):
+    monkeypatch.setattr(counting, "THREADS", threads)
+    pairs = list(zip(scores(1.5, 1), masks(), strict=True))
+    with counting.PixelCounts({"a": 0.9, "b": 0.5}, 0.1) as counts:
+        for k, (values, mask) in enumerate(pairs):
+            counts.add(values, mask, str(k))
+    for name, cut in (("a", 0.9), ("b", 0.5)):
+        assert counts.at_cuts[name] == [counting.count_at_cut(s >= cut, m, 0.1) for s, m in pairs]
+    ranking, store = RankingAccumulator(), PixelStore()
+    for k, (values, mask) in enumerate(pairs):
+        ranking.update(values, mask)
+        store.add(values, mask, str(k))
+    assert counts.ranking.average_precision() == ranking.average_precision()
+    assert np.array_equal(counts.store.finish().counts_of(range(COUNT)), store.finish().counts)
+    with counting.PixelCounts({}, 0.1) as counts, pytest.raises(SynthanomError, match="finite"):
+        counts.add(np.full(SHAPE, np.nan, np.float32), masks()[0], "x")

@@ -171,6 +171,16 @@ def test_components_equal_their_reference_and_scipy(drawn):
         assert found == (tuple(tight[:, 0].min(0)), tuple(tight[:, 1].max(0) - tight[:, 0].min(0)))
 
 
+@given(drawn=MASKS)
+@settings(max_examples=40, deadline=None)
+def test_covered_voxels_of_components_equal_their_reference(drawn):
+    region = drawn_mask(drawn)
+    by = np.random.default_rng(0).random(region.shape) < 0.5
+    found, expected = components.covered(region, by), components_reference.covered(region, by)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(components.covered(region, by[..., ::-1])[1].sum(), (region & by[..., ::-1]).sum())
+
+
 def test_components_that_meet_late_are_one():
     comb = np.zeros((9, 40), bool)
     comb[:-1, ::2] = True

@@ -17,6 +17,7 @@ from synthanom.metrics import (
     f_beta,
     lesion_counts,
     region_tally,
+    tally_of_pixels,
 )
 
 NAMES = ("precision", "recall", "specificity", "negative_predictive_value", "accuracy")
@@ -105,7 +106,8 @@ def test_aupro_is_its_definition(shape, limit):
     for k, (s, m) in enumerate(zip(scores, masks, strict=True)):
         store.add(s, m, f"s{k}")
     pixels = store.finish()
-    tally = region_tally(pixels, np.arange(pixels.lowest.size, dtype=np.int32))
+    per_subject, group = tally_of_pixels(pixels)
+    tally = region_tally(pixels, group, per_subject.negatives)
     weights = np.array([[1.0, 1, 1, 1], [2, 0, 0, 1]])
     repeated = [scores[k] for k in (0, 0, 3)], [masks[k] for k in (0, 0, 3)]
     expected = [aupro(scores, masks, limit=limit), aupro(*repeated, limit=limit)]

@@ -60,14 +60,14 @@ def test_bins_keep_order_masks_and_counts(kind, kept):
         assert np.array_equal(found.mask(k), mask)
         for cut in found.lowest[:: max(1, found.lowest.size // 9)]:
             assert np.array_equal(found.called(k, float(cut)), values >= cut)
-    counts = found.counts()
+    counts = found.counts
     assert counts.sum(axis=0).tolist() == [np.count_nonzero(~truth), np.count_nonzero(truth)]
-    assert np.array_equal(counts, found.counts(range(3)) + found.counts([3, 4, 5, 6]))
+    assert np.array_equal(counts, found.counts_of(range(3)) + found.counts_of([3, 4, 5, 6]))
     assert found.exact == (kept > 2000 or kind in ("rounded", "constant"))
     # what a bin calls one score is one score
     alone = found.lowest[found.tied]
     assert np.isin(alone, scores).all()
-    tally, group = tally_of_pixels(found, counts)
+    tally, group = tally_of_pixels(found)
     assert tally.subjects == ("s0", "s1", "s2", "s3") and group.max() + 1 <= 1024
     one = np.ones((1, 4))
     assert tally.average_precision(one)[0] == pytest.approx(oracle.average_precision_score(truth, scores), abs=2e-3)

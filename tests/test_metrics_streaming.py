@@ -21,6 +21,7 @@ from synthanom.metrics.histogram import (
     LOWEST_BIN,
     LOWEST_KEY,
     SHIFT,
+    key_of,
     ordered_keys,
     place,
 )
@@ -160,6 +161,7 @@ def test_keys_are_in_the_order_of_the_scores():
     steps = np.diff(keys.astype(np.int64))
     assert (np.delete(steps, 4) > 0).all() and steps[4] == 0
     assert edges.tobytes() == np.array(edges).tobytes()
+    assert [int(key_of(score)) for score in edges] == keys.tolist()
 
 
 def places(scores):

@@ -1,12 +1,11 @@
 """What one set of maps gives at each level: numbers per image and per slice, and all pixels."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from synthanom.arrays import ImageArray, MaskArray
+from synthanom.evaluation.counting import CutCounts, PixelCounts
 from synthanom.evaluation.rows import Choices
 from synthanom.evaluation.scans import Scans, read_scan
 from synthanom.evaluation.setups import cradl, cradl_mask
@@ -16,10 +15,8 @@ from synthanom.metrics import (
     SAMPLE_SCORES,
     Aggregation,
     Pixels,
-    PixelStore,
     RankingAccumulator,
     anomalous_slices,
-    lesion_counts,
 )
 from synthanom.pictures.views import canonical_view
 from synthanom.progress import Track, untold
@@ -36,19 +33,6 @@ class Numbers:
     scores: dict[str, list[float]] = field(default_factory=dict)
     truth: list[bool] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
-
-
-class CutCounts(NamedTuple):
-    """Of one image at one cut: pixels right and wrong, lesions found, called parts that are right."""
-
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-    lesions: int
-    found: int
-    called: int
-    right: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,23 +115,6 @@ def collect_trivial(
     return _gathered(name, items, read_one, choices, stored={}, cuts={}, track=track)
 
 
-def count_at_cut(called: MaskArray, mask: MaskArray, overlap: float) -> CutCounts:
-    """Compare what is called with the truth: pixels, and lesions."""
-    tp, marked, positive = (int(np.count_nonzero(part)) for part in (called & mask, mask, called))
-    fp, fn = positive - tp, marked - tp
-    lesions = lesion_counts(called, mask, overlap=overlap)
-    return CutCounts(
-        tp=tp, fp=fp, fn=fn, tn=mask.size - tp - fp - fn,
-        lesions=lesions.lesions, found=lesions.found, called=lesions.called, right=lesions.right,
-    )  # fmt: skip
-
-
-def counts_at(pixels: Pixels, cut: float, overlap: float) -> Iterator[CutCounts]:
-    """As `count_at_cut`, of every image; `cut` is the lowest score of a bin."""
-    for image in range(len(pixels.bins)):
-        yield count_at_cut(pixels.called(image, cut), pixels.mask(image), overlap)
-
-
 def _seen(item: Item, values: ImageArray, mask: MaskArray | None, volume: Volume, choices: Choices) -> Seen:
     """A map and its mask, volumes as (Z, Y, X) with axial slices."""
     if values.ndim == 3:
@@ -174,33 +141,28 @@ def _gathered(
     cuts: Mapping[str, float],
     track: Track,
 ) -> Collected:
-    samples, slices, store, ranking = Numbers(), Numbers(), PixelStore(), RankingAccumulator()
-    at_cuts: dict[str, list[CutCounts]] = {title: [] for title in cuts}
+    samples, slices = Numbers(), Numbers()
     # without a single mask there is nothing to find but whole images
     only_images = all(item.mask is None for item in items)
-    filled = False
-    for item in track(f"reading maps: {name}", items, len(items)):
-        values, mask, anomalous = read_one(item)
-        _add(samples, values[None], [anomalous], item.subject)
-        if stored:
-            samples.scores.setdefault(STORED, []).append(stored[item.id])
-        if mask is None or only_images:
-            continue
-        if mask.ndim == 3:
-            _add(slices, values, anomalous_slices(mask).tolist(), item.subject)
-        filled = True
-        store.add(values, mask, item.subject)
-        ranking.update(values, mask)
-        for title, cut in cuts.items():
-            at_cuts[title].append(count_at_cut(values >= np.float32(cut), mask, choices.overlap))
+    with PixelCounts(cuts, choices.overlap) as counts:
+        for item in track(f"reading maps: {name}", items, len(items)):
+            values, mask, anomalous = read_one(item)
+            _add(samples, values[None], [anomalous], item.subject)
+            if stored:
+                samples.scores.setdefault(STORED, []).append(stored[item.id])
+            if mask is None or only_images:
+                continue
+            if mask.ndim == 3:
+                _add(slices, values, anomalous_slices(mask).tolist(), item.subject)
+            counts.add(values, mask, item.subject)
     return Collected(
         name=name,
         ids=tuple(item.id for item in items),
         samples=samples,
         slices=slices,
-        pixels=store.finish() if filled else None,
-        ranking=ranking,
-        at_cuts=at_cuts,
+        pixels=counts.store.finish() if counts.ranking.count else None,
+        ranking=counts.ranking,
+        at_cuts=counts.at_cuts,
     )
 
 

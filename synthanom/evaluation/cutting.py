@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.evaluation.collect import STORED, Collected, CutCounts, Numbers, counts_at
+from synthanom.evaluation.collect import STORED, Collected, Numbers
+from synthanom.evaluation.counting import CutCounts, counts_at
 from synthanom.evaluation.ranking import NAN, resamples
 from synthanom.evaluation.rows import CHANCE, MODEL, ORACLE, RANDOM, Choices, CutRow
 from synthanom.metrics import Confusion, Interval, Pixels, best_cut, interval_of_draws
@@ -55,7 +56,7 @@ def cut_numbers(
 
 def cut_pixels(found: Collected, pixels: Pixels, cuts: Mapping[str, float], choices: Choices) -> Iterator[AtCut]:
     """Figures of pixels and of lesions, at the stored cuts and at the best one for pixels."""
-    best = best_cut(pixels.lowest, pixels.counts(), choices.beta)
+    best = best_cut(pixels.lowest, pixels.counts, choices.beta)
     for chosen, cut in {**cuts, ORACLE: best}.items():
         if np.isnan(cut):
             continue

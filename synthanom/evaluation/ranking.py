@@ -12,6 +12,7 @@ from synthanom.metrics import (
     Interval,
     Pixels,
     Tally,
+    aupro_of_pixels,
     average_precision,
     batched_precision_of_pixels,
     interval_of_draws,
@@ -61,17 +62,16 @@ def rank_numbers(level: str, score: str, maps: str, numbers: Numbers, choices: C
 
 def rank_pixels(found: Collected, pixels: Pixels, choices: Choices) -> Ranked:
     """Average precision and AUROC over all pixels, exact up to 2^24, and AUPRO."""
-    counts = pixels.counts()
-    tally, group = tally_of_pixels(pixels, counts)
+    counts = pixels.counts
+    tally, group = tally_of_pixels(pixels)
     values = {
         "average_precision": found.ranking.average_precision(),
         "roc_auc": found.ranking.roc_auc(),
     }
     weights = resamples(len(tally.subjects), choices.seed)
     # the figure from every bin, its interval from groups of bins
-    every = region_tally(pixels, np.arange(pixels.lowest.size, dtype=np.int32), subjects=False)
-    values["aupro"] = float(every.aupro(np.ones((1, 1)), choices.limit)[0])
-    extra = {"aupro": region_tally(pixels, group).aupro(weights, choices.limit)}
+    values["aupro"] = aupro_of_pixels(pixels, choices.limit)
+    extra = {"aupro": region_tally(pixels, group, tally.negatives).aupro(weights, choices.limit)}
     row = Row(
         level="pixel", score="", maps=found.name, positives=int(counts[:, 1].sum()), count=int(counts.sum()),
         average_precision=NONE, roc_auc=NONE,

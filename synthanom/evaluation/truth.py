@@ -12,7 +12,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.predicting.folder import NAME, SCORES, read_prediction
+from synthanom.predicting.reading import NAME, SCORES, read_prediction
 from synthanom.preprocess import check_grid
 from synthanom.truth_set import NAME as TRUTH
 from synthanom.truth_set import holds_truth, open_truth_set

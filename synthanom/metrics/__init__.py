@@ -7,7 +7,7 @@ from synthanom.metrics.lesions import LesionCounts, lesion_counts
 from synthanom.metrics.overlap import dice, f_beta
 from synthanom.metrics.pixels import Pixels, PixelStore
 from synthanom.metrics.ranking import average_precision, roc_auc
-from synthanom.metrics.regions import RegionTally, aupro, region_tally
+from synthanom.metrics.regions import RegionTally, aupro, aupro_of_pixels, region_tally
 from synthanom.metrics.shuffled import BatchedPrecision, batched_average_precision, batched_precision_of_pixels
 from synthanom.metrics.streaming import RankingAccumulator
 from synthanom.metrics.tallies import Tally, tally_of_numbers, tally_of_pixels
@@ -34,6 +34,7 @@ __all__ = [
     "PixelStore",
     "RankingAccumulator",
     "RegionTally",
+    "aupro_of_pixels",
     "region_tally",
     "Tally",
     "tally_of_numbers",

@@ -6,7 +6,7 @@ import numpy as np
 
 from synthanom.arrays import MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.kernels.components import label
+from synthanom.kernels.components import covered
 
 OVERLAP = 0.1
 
@@ -51,7 +51,5 @@ def _covered(parts: MaskArray, by: MaskArray, overlap: float) -> tuple[int, int]
     """Components of one mask, and how many the other covers enough of."""
     if not parts.any():
         return 0, 0
-    numbers, boxes = label(parts)
-    sizes = np.bincount(numbers[parts], minlength=len(boxes) + 1)[1:]
-    covered = np.bincount(numbers[parts & by], minlength=len(boxes) + 1)[1:]
-    return len(boxes), int(np.count_nonzero(covered >= np.maximum(overlap * sizes, 1)))
+    sizes, common = covered(parts, by)
+    return len(sizes), int(np.count_nonzero(common >= np.maximum(overlap * sizes, 1)))

@@ -5,26 +5,27 @@ from typing import Any
 import numpy as np
 
 from synthanom.kernels.compiled import njit
-from synthanom.metrics.histogram import SHIFT, place
+from synthanom.metrics.histogram import SHIFT, key_of, place
 
 
 @njit(nogil=True, cache=True)
-def place_in(keys: Any, table: Any, ends: Any, out: Any) -> None:
-    """Put the bin of each key (n,) into `out`, and widen `ends` (B, 2), lowest and highest key of each bin."""
-    for i in range(keys.size):
-        b = table[place(keys[i]) >> np.uint64(SHIFT)]
+def place_in(scores: Any, table: Any, ends: Any, out: Any) -> None:
+    """Put the bin of each score (n,) into `out`, and widen `ends` (B, 2), lowest and highest key of each bin."""
+    for i in range(scores.size):
+        key = key_of(scores[i])
+        b = table[place(key) >> np.uint64(SHIFT)]
         out[i] = b
-        if keys[i] < ends[b, 0]:
-            ends[b, 0] = keys[i]
-        if keys[i] > ends[b, 1]:
-            ends[b, 1] = keys[i]
+        if key < ends[b, 0]:
+            ends[b, 0] = key
+        if key > ends[b, 1]:
+            ends[b, 1] = key
 
 
 @njit(nogil=True, cache=True)
-def place_finely(keys: Any, out: Any) -> None:
-    """Put the bin of `histogram` of each key (n,) into `out`."""
-    for i in range(keys.size):
-        out[i] = place(keys[i]) >> np.uint64(SHIFT)
+def place_finely(scores: Any, out: Any) -> None:
+    """Put the bin of `histogram` of each score (n,) into `out`."""
+    for i in range(scores.size):
+        out[i] = place(key_of(scores[i])) >> np.uint64(SHIFT)
 
 
 @njit(nogil=True, cache=True)

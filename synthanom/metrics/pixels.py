@@ -1,15 +1,14 @@
 """All pixels of a set of maps, two bytes and a bit each: the bin of the score, and the mask."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
-from synthanom.metrics.streaming import BLOCK
 
 KEPT = 2**22  # pixels up to which every score has a bin of its own
 GRID = 2**10  # fine bins of `histogram`: bins are cut there whatever the first pixels were like, 3 % of a score apart
@@ -58,12 +57,17 @@ class Pixels:
         """Where an image's score is in the bin of `cut` or above, bool (*S); exact if `cut` is one of `lowest`."""
         return self.bins[image].reshape(self.shapes[image]) >= np.searchsorted(self.lowest, np.float32(cut))
 
-    def counts(self, images: Sequence[int] | None = None) -> Counts:
-        """Negatives and positives per bin, of all images or those given, with repeats: (B, 2)."""
+    @cached_property
+    def counts(self) -> Counts:
+        """Negatives and positives per bin, of all images: (B, 2)."""
+        return self.counts_of(range(len(self.bins)))
+
+    def counts_of(self, images: Iterable[int]) -> Counts:
+        """As `counts`, of the images given, with repeats."""
         from synthanom.metrics.pixel_counts import count
 
         found = np.zeros((self.lowest.size, 2), np.int64)
-        for image in range(len(self.bins)) if images is None else images:
+        for image in images:
             count(self.bins[image], self.packed[image], found)
         return found
 
@@ -177,29 +181,20 @@ class PixelStore:
         self._held = []
 
     def _binned(self, flat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-        from synthanom.metrics.histogram import ordered_keys
         from synthanom.metrics.pixel_counts import place_in
 
         assert self._table is not None
         out = np.empty(flat.size, np.uint16)
-        for block, part in _blocks(flat, out):
-            place_in(ordered_keys(block), self._table, self._ends, part)
+        place_in(flat, self._table, self._ends, out)
         return out
-
-
-def _blocks(flat: npt.NDArray[Any], out: npt.NDArray[Any]) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    for start in range(0, flat.size, BLOCK):
-        yield flat[start : start + BLOCK], out[start : start + BLOCK]
 
 
 def _fine(flat: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """Fine bins of scores."""
-    from synthanom.metrics.histogram import ordered_keys
     from synthanom.metrics.pixel_counts import place_finely
 
     out = np.empty(flat.size, np.int64)
-    for block, part in _blocks(flat, out):
-        place_finely(ordered_keys(block), part)
+    place_finely(flat, out)
     return out
 
 

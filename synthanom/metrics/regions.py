@@ -76,23 +76,25 @@ def aupro(scores: Sequence[ImageArray], masks: Sequence[MaskArray], *, limit: fl
     store = PixelStore()
     for values, mask in zip(scores, masks, strict=True):
         store.add(values, mask, "")
-    pixels = store.finish()
-    bins = pixels.lowest.size
-    tally = region_tally(pixels, np.arange(bins, dtype=np.int32), subjects=False)
+    return aupro_of_pixels(store.finish(), limit)
+
+
+def aupro_of_pixels(pixels: Pixels, limit: float = LIMIT) -> float:
+    """As `aupro`, from every bin of pixels."""
+    negatives = pixels.counts[None, ::-1, 0].astype(np.float64)
+    tally = region_tally(pixels, np.arange(pixels.lowest.size, dtype=np.int32), negatives)
     return float(tally.aupro(np.ones((1, 1)), limit)[0])
 
 
-def region_tally(pixels: Pixels, group: npt.NDArray[np.int32], *, subjects: bool = True) -> RegionTally:
-    """Count by group of bins, given the group (B,) of each bin, and by subject, ascending, or all as one."""
-    groups = int(group[-1]) + 1
-    if subjects:
-        names, counts = pixels.grouped(group, groups)
-        number = {name: k for k, name in enumerate(names)}
-    else:
-        names, counts = ("",), np.zeros((1, groups, 2), np.int64)
-        np.add.at(counts[0], group, pixels.counts())
-        number = dict.fromkeys(pixels.subjects, 0)
-    overlap, regions = np.zeros((len(names), groups)), np.zeros(len(names))
+def region_tally(pixels: Pixels, group: npt.NDArray[np.int32], negatives: Floats) -> RegionTally:
+    """Count regions by group of bins, given the group (B,) of each bin.
+
+    `negatives` (S, groups), from the highest group down, are those of each subject, ascending, as a `Tally` has them,
+    or of all in one row: then regions are counted as one subject's.
+    """
+    groups, names = int(group[-1]) + 1, sorted(set(pixels.subjects))
+    number = {name: k if len(negatives) > 1 else 0 for k, name in enumerate(names)}
+    overlap, regions = np.zeros(negatives.shape), np.zeros(len(negatives))
     for image, subject in enumerate(pixels.subjects):
         inside = pixels.mask(image)
         if not inside.any():
@@ -107,7 +109,7 @@ def region_tally(pixels: Pixels, group: npt.NDArray[np.int32], *, subjects: bool
     return RegionTally(
         overlap=np.ascontiguousarray(overlap[:, ::-1]),
         regions=regions,
-        negatives=np.ascontiguousarray(counts[:, ::-1, 0], dtype=np.float64),
+        negatives=negatives,
     )
 
 

@@ -79,13 +79,13 @@ def batched_precision_of_pixels(pixels: Pixels, *, batch: int = BATCH) -> Batche
 
     # of images with far more pixels than there are bins, counted once: at most 6 % more memory than the pixels take
     large = {
-        i: pixels.counts([i]).astype(np.uint32)
+        i: pixels.counts_of([i]).astype(np.uint32)
         for i, bins in enumerate(pixels.bins)
         if not pixels.exact and bins.size > LARGE * pixels.lowest.size
     }
 
     def counted_precision(chosen: Chosen) -> float:
-        counts = pixels.counts([int(i) for i in chosen if int(i) not in large])
+        counts = pixels.counts_of([int(i) for i in chosen if int(i) not in large])
         for i in chosen:
             if int(i) in large:
                 counts += large[int(i)]

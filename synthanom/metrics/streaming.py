@@ -81,17 +81,18 @@ class RankingAccumulator:
         SynthanomError
             Differing shapes, no score, a score that is not finite as float32, a label that is neither 0 nor 1.
         """
-        from synthanom.metrics.histogram import count, ordered_keys
+        from synthanom.metrics.histogram import count_scores, ordered_keys
 
         _check(scores, labels)
         self._areas = None
         for values, truth in _blocks(scores, labels):
-            keys = ordered_keys(values.astype(np.float32))
+            values = np.ascontiguousarray(values, dtype=np.float32)
             positives = int(np.count_nonzero(truth))
             self._grow(truth.size - positives, positives)
             if self._bins is not None:
-                count(keys, truth, *self._bins)
+                count_scores(values, truth, *self._bins)
             else:
+                keys = ordered_keys(values)
                 self._hold(keys[~truth], keys[truth])
 
     def merge(self, other: "RankingAccumulator") -> None:

@@ -68,9 +68,9 @@ def tally_of_numbers(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.boo
     return _tally(tuple(str(name) for name in names), counts, group, np.ones(values.size, bool))
 
 
-def tally_of_pixels(pixels: Pixels, counts: Counts) -> tuple[Tally, npt.NDArray[np.int32]]:
-    """The tally of all pixels, whose counts per bin (B, 2) are given, and the group of bins that each bin went to."""
-    group = groups(counts, most_bins(len(set(pixels.subjects))))
+def tally_of_pixels(pixels: Pixels) -> tuple[Tally, npt.NDArray[np.int32]]:
+    """The tally of all pixels, and the group of bins that each bin went to."""
+    group = groups(pixels.counts, most_bins(len(set(pixels.subjects))))
     names, table = pixels.grouped(group, int(group[-1]) + 1)
     return _tally(names, table, group, pixels.tied), group
 

@@ -14,6 +14,7 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
 from synthanom.predicting.filling import Job, Made, fill
 from synthanom.predicting.inputs import Scans, find_scans
+from synthanom.predicting.reading import FORMAT, KIND, NAME, SCORES, read_prediction
 from synthanom.predicting.within import asked_within
 from synthanom.preprocess import Foreground, Pipeline
 from synthanom.progress import Track, untold
@@ -23,8 +24,7 @@ from synthanom.training.predict import common_card
 from synthanom.volumes.dicom_seg import check_highdicom
 from synthanom.volumes.dicomdir import dicomdir_notes
 
-NAME, KIND, FORMAT = "predict.json", "synthanom-prediction", 1
-SCORES, SKIPPED = "scores.csv", "skipped.csv"
+SKIPPED = "skipped.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,31 +119,6 @@ def predict(
     notes = [*_notes(listing, plain, len(scores), pipeline), *_window_notes(made.windows, scoring), *_unsegmented(made)]
     notes += dicomdir_notes(given) if given.is_dir() else ()
     return Outcome(scores=scores, skipped=tuple(skipped), notes=tuple(notes))
-
-
-def read_prediction(folder: Path) -> dict[str, Any] | None:
-    """What `predict.json` says of a folder of maps, None where there is none.
-
-    Raises
-    ------
-    SynthanomError
-        Damaged, or of a newer format.
-    """
-    path = folder / NAME
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SynthanomError(f"{path}: must be readable JSON, got: {error}; predict into an empty folder") from error
-    if not isinstance(content, dict) or content.get("kind") != KIND or not isinstance(content.get("maps"), dict):
-        raise SynthanomError(f"{path}: must be written by synthanom predict, and is not; name another folder")
-    if content.get("format") != FORMAT:
-        raise SynthanomError(
-            f"{path}: format must be {FORMAT}, got {content.get('format')!r}: upgrade with pip install --upgrade "
-            "synthanom"
-        )
-    return content
 
 
 def _about(runs: Sequence[Path], card: ModelCard, models: list[dict[str, Any]], given: Path) -> dict[str, Any]:

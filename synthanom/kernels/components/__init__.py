@@ -38,6 +38,16 @@ def boxes(region: MaskArray) -> npt.NDArray[np.int64]:
     return np.asarray(boxes_of(runs, numbers, count)[:, :, 3 - region.ndim :])
 
 
+def covered(region: MaskArray, by: MaskArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Voxels of each component that `label` numbers, and how many of these another mask (*S) marks: int64 (n,) each."""
+    from synthanom.kernels.components.cpu import find_runs, join_runs, sizes_of
+
+    runs, rows = find_runs(in_eights(region))
+    numbers, count = join_runs(runs, rows, region.shape[-2])
+    sizes = sizes_of(runs, numbers, count, to_volume(np.ascontiguousarray(by), by.ndim).view(np.uint8))
+    return sizes[:, 0], sizes[:, 1]
+
+
 def bounds(region: MaskArray) -> npt.NDArray[np.int64]:
     """First marked voxel and end of the tight box around all marked voxels: int64 (2, D); both 0 if there are none."""
     from synthanom.kernels.components.cpu import bounds_of

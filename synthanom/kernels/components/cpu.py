@@ -128,6 +128,18 @@ def boxes_of(runs: Any, numbers: Any, count: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
+def sizes_of(runs: Any, numbers: Any, count: int, by: Any) -> Any:
+    """Voxels of each component, and how many of them `by` (Z, Y, X), bytes of 0 or 1, marks: int64 (count, 2)."""
+    sizes = np.zeros((count, 2), np.int64)
+    for i in range(runs.shape[0]):
+        z, y, start, stop = runs[i, 0], runs[i, 1], runs[i, 2], runs[i, 3]
+        sizes[numbers[i], 0] += stop - start
+        for x in range(start, stop):
+            sizes[numbers[i], 1] += by[z, y, x]
+    return sizes
+
+
+@njit(nogil=True, cache=True)
 def by_component(numbers: Any, count: int) -> Any:
     """Runs sorted by component, and where each component's begin (count + 1)."""
     begin = np.zeros(count + 1, np.int64)

@@ -16,6 +16,17 @@ def label(region: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDA
     return numbers, np.array(boxes, dtype=np.int64).reshape(-1, 2, region.ndim)
 
 
+def covered(
+    region: npt.NDArray[np.bool_], by: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Voxels of each component, and how many of these another mask marks."""
+    numbers, boxes = label(region)
+    members = [numbers == k + 1 for k in range(len(boxes))]
+    counts = [[np.count_nonzero(part), np.count_nonzero(part & by)] for part in members]
+    sizes, common = np.array(counts, dtype=np.int64).reshape(-1, 2).T
+    return sizes, common
+
+
 def _flood(
     region: npt.NDArray[np.bool_], numbers: npt.NDArray[np.int32], start: tuple[int, ...], number: int
 ) -> list[tuple[int, ...]]:
