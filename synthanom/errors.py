@@ -30,3 +30,7 @@ class NormalisationWarning(UserWarning):
 
 class MissingDonor(SynthanomError):
     """A donor that a recipe names is in none of the data sets at hand."""
+
+
+class TooLittleMemory(SynthanomError):
+    """Memory ran out in the middle of one image; others may still fit."""

@@ -1,15 +1,19 @@
 """`synthanom predict` on images that do not fit: windows, mirrors, and what is said about them."""
 
+import csv
 import json
+import weakref
 
 import numpy as np
 import pytest
+import torch
 from saved_models import SHOWS_INPUT, write_model
 from test_predicting import brain, xray
 from typer.testing import CliRunner
 
 from synthanom.cli.commands import app
 from synthanom.cli.scoring import asked_scoring
+from synthanom.detectors.multitask import MultiTask
 from synthanom.detectors.scoring import Scoring
 from synthanom.errors import SynthanomError
 from synthanom.predicting import predict
@@ -84,3 +88,38 @@ def test_options_are_read():
     for memory, window in ((0.0, None), (float("nan"), None), (1.0, "a,b"), (1.0, "64,"), (1.0, "0,64")):
         with pytest.raises(SynthanomError, match=r"--(memory|window) must be"):
             asked_scoring("cpu", memory, window, mirror=False)
+
+
+@pytest.mark.parametrize("fails", [1, 2], ids=["first model", "second model"])
+def test_a_scan_that_memory_runs_out_for_is_skipped_and_the_rest_goes_on(tmp_path, monkeypatch, fails):
+    """The allocation really fails, on the scan of 40 columns; what was held by then is free for those that follow."""
+    runs = [write_model(tmp_path / f"m{seed}", pipeline=Pipeline((MinusOneOne(),)), seed=seed) for seed in range(2)]
+    for name, columns in (("a", 26), ("b", 40), ("c", 26)):
+        xray(tmp_path / f"raw/{name}.png", shape=(20, columns))
+    score, calls, held = MultiTask.score_map, [], []
+
+    def hungry(self, images, *place):
+        assert not any(one() is not None for one in held), "still held"
+        calls.append(images.shape[-1])
+        if images.shape[-1] == 40 and calls.count(40) == fails:
+            large = torch.zeros(5)
+            held.append(weakref.ref(large))
+            torch.empty(2**60, dtype=torch.uint8)
+        return score(self, images, *place)
+
+    monkeypatch.setattr(MultiTask, "score_map", hungry)
+    words = ["predict", *map(str, runs), "--input", str(tmp_path / "raw"), "--out", str(tmp_path / "maps")]
+    done = CliRunner().invoke(app, [*words, "--device", "cpu", "--window", "whole"])
+    assert done.exit_code == 3 and len(held) == 1
+    assert calls == ([26, 40, 26, 26, 26] if fails == 1 else [26, 40, 26, 26, 40, 26])
+    with (tmp_path / "maps/skipped.csv").open(newline="") as file:
+        (skipped,) = csv.DictReader(file)
+    assert skipped["path"].endswith("raw/b.png")
+    assert skipped["reason"].startswith("memory must suffice for 20 x 40 voxels at a time")
+    about = json.loads((tmp_path / "maps/predict.json").read_text())
+    assert about["finished"] and sorted(about["maps"]) == ["a", "c"] and about["windows"] == {}
+    monkeypatch.undo()
+    plain = predict(runs, tmp_path / "raw", tmp_path / "plain", device="cpu")
+    for name in "ac":
+        assert np.array_equal(read(tmp_path / f"maps/{name}.png").image, read(tmp_path / f"plain/{name}.png").image)
+    assert list(plain.scores) == ["a", "b", "c"]

@@ -11,7 +11,7 @@ from synthanom.arrays import ImageArray
 from synthanom.detectors.abstract import AbstractDetector
 from synthanom.detectors.memory import GIB, bytes_per_voxel, granularity, largest_window
 from synthanom.detectors.windows import windowed_map
-from synthanom.errors import SynthanomError
+from synthanom.errors import SynthanomError, TooLittleMemory
 from synthanom.networks.positions import Place
 
 LEFT_RIGHT = -1  # the axis along which training flips
@@ -120,6 +120,8 @@ class Scorer:
         ------
         SynthanomError
             As `window`.
+        TooLittleMemory
+            Memory ran out on the way.
         """
         window = self.window(tuple(int(side) for side in image.shape[1:]))
         found = windowed_map(image, window, self._one, self.multiple)
@@ -136,7 +138,7 @@ class Scorer:
         except (RuntimeError, MemoryError) as error:
             if not isinstance(error, torch.OutOfMemoryError | MemoryError) and NO_MEMORY not in str(error):
                 raise
-            raise SynthanomError(
+            raise TooLittleMemory(
                 f"memory must suffice for {' x '.join(map(str, image.shape[1:]))} voxels at a time, and did not; allow "
                 "less with --memory, or name smaller windows with --window"
             ) from error

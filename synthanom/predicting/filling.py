@@ -63,10 +63,11 @@ class Made:
     segmentations: dict[str, str] = field(default_factory=dict)
     unsegmented: list[tuple[str, str]] = field(default_factory=list)
 
-    def skip(self, scan: Scan, reason: SynthanomError) -> None:
+    def skip(self, scan: Scan, reason: str) -> None:
         """List a scan with the reason why it has no map."""
         path = scan.path.as_posix()
-        self.skipped.append((path, str(reason).removeprefix(f"{path}: ")))
+        self.skipped.append((path, reason.removeprefix(f"{path}: ")))
+        self.windows.pop(scan.id, None)
 
 
 def fill(job: Job, scans: Sequence[Scan], made: Made) -> Iterator[None]:
@@ -82,24 +83,35 @@ def fill(job: Job, scans: Sequence[Scan], made: Made) -> Iterator[None]:
     told = 0  # of the skipped ones
     for ready in _portions(scans, pipeline, job, made):
         unprepared = len(made.skipped) - told
-        found: list[ImageArray] = []
+        found: dict[int, ImageArray] = {}
         yield from _scored(job, ready, found, made)
-        for r, score_map in zip(ready, found, strict=True):
-            _finish(job, r, score_map, pipeline, made)
+        for i, score_map in found.items():
+            _finish(job, ready[i], score_map, pipeline, made)
         yield from [None] * (len(job.runs) * unprepared)
         told = len(made.skipped)
 
 
-def _scored(job: Job, ready: Sequence[Ready], found: list[ImageArray], made: Made) -> Iterator[None]:
-    """Compute the maps of a portion into `found`."""
+def _scored(job: Job, ready: Sequence[Ready], found: dict[int, ImageArray], made: Made) -> Iterator[None]:
+    """Compute the maps of a portion into `found`, by index; what memory does not suffice for is skipped."""
     if not ready:
         return
     images = [r.image for r in ready]
-    steps = score_steps(job.runs, images, found, device=job.device, allow_import=job.allow_import, scoring=job.scoring)
+    failed: dict[int, str] = {}
+    steps = score_steps(
+        job.runs,
+        images,
+        found,
+        device=job.device,
+        allow_import=job.allow_import,
+        scoring=job.scoring,
+        failed=failed,
+    )
     for i, window in steps:
         if window != images[i].shape[1:]:
             made.windows[ready[i].scan.id] = list(window)
         yield
+    for i, reason in failed.items():
+        made.skip(ready[i].scan, reason)
 
 
 def _finish(job: Job, ready: Ready, score_map: ImageArray, pipeline: Pipeline, made: Made) -> None:
@@ -109,8 +121,7 @@ def _finish(job: Job, ready: Ready, score_map: ImageArray, pipeline: Pipeline, m
     try:
         score = _score(job, ready, score_map, values, pipeline)
     except SynthanomError as reason:
-        made.skip(ready.scan, reason)
-        made.windows.pop(name, None)
+        made.skip(ready.scan, str(reason))
         return
     if ready.inside is not None:
         values[~ready.inside] = 0.0
@@ -151,7 +162,7 @@ def _portions(scans: Iterable[Scan], pipeline: Pipeline, job: Job, made: Made) -
         try:
             held.append(prepare(scan, pipeline, job.card, job.within))
         except SynthanomError as reason:
-            made.skip(scan, reason)
+            made.skip(scan, str(reason))
         if sum(r.image.nbytes + r.volume.image.nbytes for r in held) > HELD_BYTES:
             yield held
             held = []

@@ -7,7 +7,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, check_image
 from synthanom.detectors.scoring import WHOLE, Scorer, Scoring, scorer
-from synthanom.errors import SynthanomError
+from synthanom.errors import SynthanomError, TooLittleMemory
 from synthanom.training.checkpoint import Model, ModelCard, load_model, read_card
 from synthanom.training.config import AggregationConfig
 from synthanom.training.device import DeviceChoice, chosen_device
@@ -117,34 +117,41 @@ def score_maps(
     SynthanomError
         Models that cannot be loaded or differ in their input, or images that do not suit them.
     """
-    maps: list[ImageArray] = []
+    maps: dict[int, ImageArray] = {}
     steps = score_steps(folders, images, maps, device=device, allow_import=allow_import, scoring=scoring)
     for number, _ in enumerate(steps):
         if done is not None:
             done(number + 1)
-    return maps
+    return [maps[i] for i in range(len(images))]
 
 
 def score_steps(
     folders: Sequence[Path | str],
     images: Sequence[ImageArray],
-    maps: list[ImageArray],
+    maps: dict[int, ImageArray],
     *,
     device: DeviceChoice = "auto",
     allow_import: bool = False,
     scoring: Scoring = WHOLE,
+    failed: dict[int, str] | None = None,
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """As `score_maps`, map by map; `maps` holds the means in the end.
+    """As `score_maps`, map by map; `maps` holds the means by index of the image in the end.
+
+    Where `failed` is given, an image that memory does not suffice for is left out of `maps` and of all further models,
+    and the reason is noted there.
 
     Yields
     ------
     int, tuple of D ints
-        After each map of each model: index of the image, and the sides of the windows it was scored in.
+        After each map of each model: index of the image, and the sides of the windows it was scored in. An image that
+        failed is counted all the same.
 
     Raises
     ------
     SynthanomError
         As `score_maps`.
+    TooLittleMemory
+        Without `failed`.
     """
     common_card(folders)
     target = chosen_device(device)
@@ -154,16 +161,21 @@ def score_steps(
         ready = model_scorer(model, scoring)
         for i in range(len(images)):
             image = images[i]
-            _check(model, image)
-            found = ready.map(image)
-            if number == 0:
-                maps.append(found)
-            else:
-                maps[i] += found
+            if failed is None or i not in failed:
+                _check(model, image)
+                try:
+                    found = ready.map(image)
+                    maps[i] = found if number == 0 else np.add(maps[i], found, out=maps[i])
+                except TooLittleMemory as error:
+                    if failed is None:
+                        raise
+                    # the words alone: the error's traceback would keep alive what filled the memory
+                    failed[i] = str(error)
+                    maps.pop(i, None)
             yield i, ready.window(image.shape[1:])
-    for i, total in enumerate(maps):
+    for total in maps.values():
         total /= np.float32(len(folders))
-        maps[i] = np.clip(total, 0.0, 1.0, out=total)
+        np.clip(total, 0.0, 1.0, out=total)
 
 
 def score_map(
