@@ -42,10 +42,7 @@ class DonorFinder:
         self._own = _Source(data)
         self._lenders: list[_Source] | None = None
         self._given = [_Source(DataSet.open(folder)) for folder in given]
-        if given and self._settings["kind"] == SET_NAME:
-            raise SynthanomError(
-                f"{data.folder}: was built with procedural textures, not with donors of {given[0]}; leave --donors out"
-            )
+        check_use(data, given)
 
     def of(self, recipe: Recipe) -> dict[str, DonorSet]:
         """The donors of a recipe by task, each verified by its digest.
@@ -107,12 +104,11 @@ class DonorFinder:
     def _opened(self, name: str) -> "list[_Source]":
         """The donors' data set where it is found by its digest, else what was given: donors may have been joined."""
         if self._lenders is None:
-            places = (*(source.data.folder for source in self._given), *places_of(self._data))
-            exact = next((place for place in places if _digest(place) == self._settings.get("sha256")), None)
+            exact = exact_place(self._data, [source.data.folder for source in self._given])
             self._lenders = self._given if exact is None else [_Source(_open(exact))]
         if not self._lenders:
             raise MissingDonor(
-                f"{self._data.folder}: inter_blend borrowed from {self._named(name)}, which is not at "
+                f"{self._data.folder}: inter_blend borrowed from {named(self._data, name)}, which is not at "
                 f"{self._settings.get('path')}; say where it lies now with --donors FOLDER"
             )
         return self._lenders
@@ -121,7 +117,9 @@ class DonorFinder:
         """Why a donor is in none of the sources."""
         wanted = reference.sha256[:SHOWN]
         own = reference.set == OWN_SET
-        remedy = DAMAGED if own else f"give {self._named(reference.set)} with --donors FOLDER, which may be repeated"
+        remedy = (
+            DAMAGED if own else f"give {named(self._data, reference.set)} with --donors FOLDER, which may be repeated"
+        )
         for source in sources:
             if reference.id in source.rows:
                 found = source.sample(source.rows[reference.id], self._kept).sha256[:SHOWN]
@@ -131,12 +129,6 @@ class DonorFinder:
                 )
         where = ", ".join(str(source.data.folder) for source in sources)
         return f"{self._data.folder}: donor {reference.id!r} (digest {wanted}) must be in {where}, and is not; {remedy}"
-
-    def _named(self, name: str) -> str:
-        if name != self._settings.get("name"):
-            return f"data set {name!r}"
-        digest, subjects = str(self._settings.get("sha256"))[:SHOWN], len(self._settings.get("folds", {}))
-        return f"data set {name!r} ({NAME} with digest {digest}, {subjects} subjects)"
 
 
 class _Source:
@@ -200,6 +192,63 @@ def donor_settings(data: DataSet) -> Mapping[str, Any]:
     if not isinstance(settings, Mapping) or "kind" not in settings:
         raise SynthanomError(f"{data.folder}: its configuration must say which donors were used, got {settings!r}")
     return settings
+
+
+def check_use(data: DataSet, given: Sequence[Path]) -> None:
+    """Refuse folders of donors for a data set that borrowed from none.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    settings = data.manifest.configuration.get("donors")
+    if given and (settings is None or settings["kind"] == SET_NAME):
+        raise SynthanomError(
+            f"{data.folder}: was built with procedural textures, not with donors of {given[0]}; leave --donors out"
+        )
+
+
+def named(data: DataSet, name: str) -> str:
+    """What to call the donors' data set of that name in messages."""
+    settings = donor_settings(data)
+    if name != settings.get("name"):
+        return f"data set {name!r}"
+    digest, subjects = str(settings.get("sha256"))[:SHOWN], len(settings.get("folds", {}))
+    return f"data set {name!r} ({NAME} with digest {digest}, {subjects} subjects)"
+
+
+def lender_of(data: DataSet, given: Folders = None) -> DataSet:
+    """The very data set that `inter_blend` borrowed from, opened: known by its digest, whatever its folder is called.
+
+    Parameters
+    ----------
+    data : DataSet
+        Built with external donors.
+    given : path or sequence of paths, optional
+        Where to look, besides where it lay and beside `data`.
+
+    Raises
+    ------
+    MissingDonor
+        If it is nowhere.
+    SynthanomError
+        If it cannot be opened.
+    """
+    place = exact_place(data, folders(given))
+    if place is None:
+        settings, looked = donor_settings(data), (*folders(given), *places_of(data))
+        raise MissingDonor(
+            f"{data.folder}: inter_blend borrowed from {named(data, str(settings.get('name')))}, which is not at "
+            f"{', '.join(map(str, looked))}; say where it lies now with --donors FOLDER, or train on the stored "
+            "anomalies"
+        )
+    return _open(place)
+
+
+def exact_place(data: DataSet, given: Sequence[Path]) -> Path | None:
+    """Where the data set lies now that `data` borrowed from, to the digest of its `dataset.json`; None if nowhere."""
+    wanted = donor_settings(data).get("sha256")
+    return next((place for place in (*given, *places_of(data)) if _digest(place) == wanted), None)
 
 
 def places_of(data: DataSet) -> tuple[Path, ...]:

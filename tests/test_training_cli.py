@@ -102,14 +102,16 @@ def test_the_list_is_commands_and_nothing_else(place):
 
 
 def test_listed_commands_keep_every_option_and_are_never_wrapped(place):
-    options = ("--config", "c.yaml", "--seed", "3", "--live", "--epochs", "9", "--pairing", "full", "--device", "cpu")
+    donors = ("--donors", "/a b", "--donors", "/c")
+    options = ("--config", "c.yaml", "--seed", "3", "--live", *donors, "--epochs", "9", "--pairing", "full")
+    options += ("--device", "cpu")
     long = "a folder/" + "x" * 300
     done = command(place, "data", "--list", "--train-tasks", "4", *options, "--workers", "2", "--out", long)
     lines = done.stdout.splitlines()
     assert len(lines) == 25
     assert shlex.split(lines[24]) == [
         *("synthanom-train", "data", "--train-tasks", "4", "--run", "24", "--out", f"{long}/tasks-4-run-24"),
-        *("--config", "c.yaml", "--seed", "3", "--live", "--epochs", "9", "--pairing", "full"),
+        *("--config", "c.yaml", "--seed", "3", "--live", *donors, "--epochs", "9", "--pairing", "full"),
         *("--workers", "2", "--device", "cpu"),
     ]
 

@@ -1,13 +1,19 @@
 """Anomalies made while training: keyed by epoch, borrowed from the own fold, the same with workers."""
 
+import hashlib
 import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from small_data import seal, stored_content
 from tiny_dataset import TASKS, write_tiny
 
-from synthanom.errors import SynthanomError
+from synthanom.errors import MissingDonor, SynthanomError
 from synthanom.shards import DataSet
 from synthanom.synthesis import stream, synthesise
 from synthanom.training.batches import make_loader
@@ -107,8 +113,6 @@ def test_a_live_run_trains_and_says_so(data, tmp_path):
 
 
 def test_unknown_settings_and_tasks_are_refused(data, monkeypatch):
-    from dataclasses import replace
-
     run = choose_run(TASKS, 1, 2)
     manifest = data.manifest
     monkeypatch.setattr(data, "manifest", replace(manifest, configuration={"labeller": {"name": "x", "sigma": 0.3}}))
@@ -121,23 +125,69 @@ def test_unknown_settings_and_tasks_are_refused(data, monkeypatch):
         live_pictures(data, replace(run, train_tasks=("cut_paste",)), seed=0)
 
 
-def test_external_donors_are_dealt_into_folds_and_verified(data, tmp_path, monkeypatch):
-    import hashlib
-    from dataclasses import replace
-
-    folder = write_tiny(tmp_path / "donors", shape=SHAPE, variants=0)
+@pytest.fixture
+def lent(data, tmp_path, monkeypatch):
+    """The configuration of external donors, whose data set lies elsewhere than it says and beside nothing."""
+    folder = write_tiny(tmp_path / "archive/moved", shape=SHAPE, variants=0)
     digest = hashlib.sha256((folder / "dataset.json").read_bytes()).hexdigest()
     folds = {f"p-{i}": (i + 1) % 5 for i in range(10)}
-    donors = {"kind": "data set", "name": "donors", "sha256": digest, "path": str(folder), "folds": folds}
-    configured = replace(data.manifest, configuration={"donors": donors}, donor_folds=folds)
-    monkeypatch.setattr(data, "manifest", configured)
-    source = live_pictures(data, choose_run(TASKS, 1, 1), seed=0)
-    assert {f: source.donors[f]["inter_blend"].ids for f in (0, 2)} == {
-        0: ("case-4", "case-9"),
-        2: ("case-1", "case-6"),
-    }
+    donors = {"kind": "data set", "name": "lenders", "sha256": digest, "path": str(tmp_path / "gone"), "folds": folds}
+    monkeypatch.setattr(data, "manifest", replace(data.manifest, configuration={"donors": donors}, donor_folds=folds))
+    return folder
+
+
+def borrowed(source):
+    return {f: source.donors[f]["inter_blend"].ids for f in (0, 2)}
+
+
+def test_external_donors_are_dealt_into_folds_and_found_by_their_digest(data, lent, tmp_path, monkeypatch):
+    run = choose_run(TASKS, 1, 1)
+    expected = {0: ("case-4", "case-9"), 2: ("case-1", "case-6")}
+    named = r"borrowed from data set 'lenders' \(dataset.json with digest [0-9a-f]{12}, 10 subjects\), which is not at "
+    with pytest.raises(MissingDonor, match=named + r".*gone, .*lenders; say where .* --donors FOLDER, or train on"):
+        live_pictures(data, run, seed=0)
+    other = write_tiny(tmp_path / "other", shape=SHAPE, variants=0, subjects=6)
+    with pytest.raises(MissingDonor, match=named + r".*other, .*gone"):
+        live_pictures(data, run, seed=0, donors=other)
+    source = live_pictures(data, run, seed=0, donors=[other, lent])
+    assert borrowed(source) == expected
     assert source.picture(Pick(healthy=2, task="inter_blend"))[1].any()
-    other = {"donors": {**donors, "sha256": "0" * 64}}
-    monkeypatch.setattr(data, "manifest", replace(configured, configuration=other))
-    with pytest.raises(SynthanomError, match="was changed since"):
-        live_pictures(data, choose_run(TASKS, 1, 1), seed=0)
+    lent.rename(tmp_path / "gone")
+    assert borrowed(live_pictures(data, run, seed=0)) == expected
+    beside = data.folder.parent / "lenders"
+    (tmp_path / "gone").rename(beside)
+    try:
+        assert borrowed(live_pictures(data, run, seed=0)) == expected
+    finally:
+        shutil.rmtree(beside)
+
+
+def test_donors_without_a_use_are_refused(data, tmp_path):
+    with pytest.raises(SynthanomError, match=r"textures, not with donors of .*x; leave --donors out"):
+        live_pictures(data, choose_run(TASKS, 1, 1), seed=0, donors=tmp_path / "x")
+    with pytest.raises(SynthanomError, match=r"--donors is where --live looks.*leave it out, or add --live"):
+        train(data, tmp_path / "run", config=parse_config({}), donors=[tmp_path / "x"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_live_run_of_two_processes_borrows_from_moved_donors(tmp_path):
+    """The other process opens the data set itself, so it too must be told."""
+    lenders = write_tiny(tmp_path / "archive/moved", shape=SHAPE, variants=0)
+    digest = hashlib.sha256((lenders / "dataset.json").read_bytes()).hexdigest()
+    folder = write_tiny(tmp_path / "data", shape=SHAPE, variants=1)
+    folds = {f"p-{i}": i % 5 for i in range(10)}
+    content = stored_content(folder)
+    content["configuration"]["donors"] = {
+        "kind": "data set", "name": "lenders", "sha256": digest, "path": "gone", "folds": folds,
+    }  # fmt: skip
+    content["donor_folds"] = folds
+    seal(folder, content)
+    (tmp_path / "c.yaml").write_text("network: {name: unet, settings: {base: 2, resolutions: 2}}\nepochs: 1\n")
+    words = ["data", "--run", "1", "--live", "--config", "c.yaml", "--device", "cpu", "--devices", "2", "--out", "run"]
+    run = [sys.executable, "-m", "synthanom.training.cli", *words]
+    refused = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert refused.returncode == 2 and "data set 'lenders'" in refused.stderr.splitlines()[-1], refused.stderr
+    done = subprocess.run(
+        [*run, "--donors", "archive/moved"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "trained, 1 epochs" in done.stdout, done.stderr

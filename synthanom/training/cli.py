@@ -33,6 +33,10 @@ def train(
     seeds: Annotated[
         int, typer.Option(help="Train with so many seeds, from --seed on, each in a folder of its own.", min=1)
     ] = 1,
+    donors: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of --live: data set to find external donors in, by their digests; repeatable."),
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="Make anomalies while training, do not read them.")] = False,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs.")] = None,
     pairing: Annotated[
@@ -85,6 +89,7 @@ def train(
                 "--detector": detector,
                 "--seed": seed if seeds == 1 else None,
                 "--live": live,
+                "--donors": donors,
                 "--epochs": epochs,
                 "--pairing": pairing,
                 "--allow-same-kind": allow_same_kind,
@@ -96,7 +101,7 @@ def train(
         if list_runs:
             list_series(data, settings, series, words, as_json=as_json)
             return
-        machine = Machine(workers=workers, device=device, devices=devices, jobs=jobs)
+        machine = Machine(workers=workers, device=device, devices=devices, jobs=jobs, donors=tuple(donors or ()))
         if jobs > 1 and devices > 1:
             raise SynthanomError(f"--jobs {jobs} gives each run one GPU, --devices {devices} several; use one of them")
         tables = out if every_run or seeds > 1 else None

@@ -1,7 +1,7 @@
 """The runs of the protocol as command lines, for job schedulers."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,17 +82,22 @@ def command_line(dataset: Path, place: Place, options: Sequence[str]) -> str:
     return shlex.join([*words, *options])
 
 
-def given_options(values: dict[str, str | int | bool | Path | None]) -> list[str]:
+def given_options(values: Mapping[str, str | int | bool | Path | Sequence[Path] | None]) -> list[str]:
     """The words of the options that were given: those that are not None or False.
 
     Parameters
     ----------
-    values : dict
-        Option -> value; True for an option without a value.
+    values : mapping
+        Option -> value; True for an option without a value, paths for one that is repeated.
     """
     words: list[str] = []
     for option, value in values.items():
         if value is None or value is False:
             continue
-        words += [option] if value is True else [option, str(value)]
+        if value is True:
+            words.append(option)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            words += [word for path in value for word in (option, str(path))]
+        else:
+            words += [option, str(value)]
     return words

@@ -5,7 +5,7 @@ import pickle
 import signal
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,7 @@ def planned_fit(
     workers: int,
     device: Literal["cpu", "cuda"],
     ranks: int = 1,
+    donors: Sequence[Path] = (),
     report: Callable[[str], None] | None = None,
 ) -> PlannedFit:
     """Draw the first weights, by the seed, and make what trains them; the caller's random state is given back.
@@ -95,7 +96,7 @@ def planned_fit(
             allow_import=True,
             detector=config.detector,
         )
-    source = _source(data, run, config)
+    source = _source(data, run, config, donors)
     culprits = Culprits(run=out, source=source)
     module = Fitting(detector, source, index=index, run=run, config=config, workers=workers, culprits=culprits)
     keeper = Keeper(
@@ -152,12 +153,12 @@ def fit(planned: PlannedFit, *, further: tuple[Callback, ...] = (), first: bool 
     return trainer
 
 
-def _source(data: DataSet, run: Run, config: TrainingConfig) -> PictureSource:
+def _source(data: DataSet, run: Run, config: TrainingConfig, donors: Sequence[Path]) -> PictureSource:
     if not config.live:
         return StoredPictures(data=data)
     from synthanom.training.live import live_pictures
 
-    return live_pictures(data, run, seed=config.seed)
+    return live_pictures(data, run, seed=config.seed, donors=donors)
 
 
 def _card(data: DataSet, run: Run, config: TrainingConfig) -> ModelCard:

@@ -1,14 +1,13 @@
 """Anomalies made while training, instead of read: never the same picture twice, no storage, more work per step."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthanom.arrays import ImageArray
+from synthanom.donor_finding import Folders, check_use, folders, lender_of
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.fold_donors import fold_donors, texture_settings
@@ -100,13 +99,22 @@ class LivePictures:
         return None
 
 
-def live_pictures(data: DataSet, run: Run, *, seed: int) -> LivePictures:
+def live_pictures(data: DataSet, run: Run, *, seed: int, donors: Folders = None) -> LivePictures:
     """Live pictures with the tasks, settings and donors of a data set.
+
+    Parameters
+    ----------
+    data : DataSet
+    run : Run
+    seed : int
+    donors : path or sequence of paths, optional
+        Where to look for the data set of external donors, besides where it lay and beside `data`.
 
     Raises
     ------
     SynthanomError
-        A task that this version does not know, settings it refuses, or donors that cannot be opened.
+        A task that this version does not know, settings it refuses, or donors that are missing, cannot be opened or
+        are of no use.
     """
     folds = tuple(data.folds[subject] for subject in data.healthy_subjects)
     return LivePictures(
@@ -114,7 +122,7 @@ def live_pictures(data: DataSet, run: Run, *, seed: int) -> LivePictures:
         tasks=_tasks(data, run.train_tasks),
         labeller=FlippedGaussian(**_configured(data, "labeller", FlippedGaussian)),
         options=SynthesisOptions(**_configured(data, "options", SynthesisOptions)),
-        donors=_donors(data, run.train_folds),
+        donors=_donors(data, run.train_folds, donors),
         folds=folds,
         seed=seed,
     )
@@ -144,24 +152,12 @@ def _configured(data: DataSet, key: str, settings: type[FlippedGaussian] | type[
     return {name: value for name, value in given.items() if name in known}
 
 
-def _donors(data: DataSet, folds: Sequence[int]) -> dict[int, dict[str, DonorSet]]:
+def _donors(data: DataSet, folds: Sequence[int], given: Folders) -> dict[int, dict[str, DonorSet]]:
     """Whom the samples of each fold borrow from, as when the data set was built."""
+    check_use(data, folders(given))
     settings = data.manifest.configuration.get("donors")
     if settings is None:  # made by hand: textures on the scale of its first picture
         first = data.healthy(0)
         settings = texture_settings(data.shape, data.channels, float(first.image[:, first.foreground].std()))
-    external = _external(data, settings) if settings.get("kind") == "data set" else None
+    external = lender_of(data, given) if settings.get("kind") == "data set" else None
     return {fold: fold_donors(data, fold, settings, external) for fold in folds}
-
-
-def _external(data: DataSet, settings: Mapping[str, Any]) -> DataSet:
-    """The external donors' data set, verified to be the one that the data set was built with."""
-    folder = Path(str(settings.get("path")))
-    external = DataSet.open(folder)
-    found = hashlib.sha256((folder / "dataset.json").read_bytes()).hexdigest()
-    if found != settings.get("sha256"):
-        raise SynthanomError(
-            f"{folder}: must be the donors that {data.folder} was built with, and was changed since; build it "
-            "again, or train on the stored anomalies"
-        )
-    return external

@@ -35,6 +35,7 @@ def main(request: str, ready: int) -> int:
                 workers=asked["workers"],
                 device=asked["device"],
                 ranks=asked["ranks"],
+                donors=[Path(folder) for folder in asked["donors"]],
             )
             os.write(ready, READY)
             fit(planned)

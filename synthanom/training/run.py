@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +61,7 @@ def train(
     workers: int = 0,
     device: DeviceChoice = "auto",
     devices: int = 1,
+    donors: Sequence[Path] = (),
     report: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
@@ -83,6 +84,9 @@ def train(
         ``"auto"``, ``"cpu"`` or ``"cuda"``.
     devices : int
         So many GPUs of this machine, or processes on its CPU, share every batch; the loss is that of one.
+    donors : sequence of Path
+        Where live training looks for the data set of external donors, as
+        `synthanom.training.live.live_pictures` takes it.
     report : callable, optional
         Told one line per epoch.
     progress : Progress, optional
@@ -100,6 +104,10 @@ def train(
         raise SynthanomError(
             f"workers must be at least 0 and validate_every at most epochs, got {workers} workers, validate_every "
             f"{config.validate_every}, epochs {config.epochs}"
+        )
+    if donors and not config.live:
+        raise SynthanomError(
+            f"--donors is where --live looks for donors, got {donors[0]} without it; leave it out, or add --live"
         )
     target = chosen_device(device)
     checked_devices(devices, target, config.batch_size)
@@ -124,6 +132,7 @@ def train(
             "workers": workers,
             "device": target,
             "ranks": devices,
+            "donors": [str(folder.resolve()) for folder in donors],
         }
         return _fit(data, out, config=config, run=chosen, index=index, request=request, told=told)
 
@@ -158,9 +167,19 @@ def _fit(
 ) -> Outcome:
     report, progress = told
     workers, device, ranks = request["workers"], request["device"], request["ranks"]
+    donors = [Path(folder) for folder in request["donors"]]
     with others(request, ranks, out / "logs") as members, Batches.shown(progress) as batches:
         planned = planned_fit(
-            data, out, config=config, run=run, index=index, workers=workers, device=device, ranks=ranks, report=report
+            data,
+            out,
+            config=config,
+            run=run,
+            index=index,
+            workers=workers,
+            device=device,
+            ranks=ranks,
+            donors=donors,
+            report=report,
         )
         members.wait()
         trainer = fit(planned, further=(batches,), first=True)

@@ -22,12 +22,13 @@ LOG = Path("logs") / "train.log"  # in the run's folder
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where a run is computed; the result does not depend on it, but for rounding."""
+    """Where a run is computed and what lies where; the result does not depend on it, but for rounding."""
 
     workers: int = 0
     device: Device = "auto"
     devices: int = 1
     jobs: int = 1  # runs at once
+    donors: tuple[Path, ...] = ()  # where live training looks for external donors
 
 
 def all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> list[tuple[int, int]]:
@@ -166,6 +167,7 @@ def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine:
             workers=machine.workers,
             device=machine.device,
             devices=machine.devices,
+            donors=machine.donors,
             # lines while it runs are for people: none in a file or a pipe
             report=long.progress.note if on_terminal() else long.progress.record,
             progress=long.progress,
