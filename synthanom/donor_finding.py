@@ -8,7 +8,7 @@ from typing import Any
 
 from synthanom.donors import DonorRef, DonorSet
 from synthanom.errors import MissingDonor, SynthanomError
-from synthanom.fold_donors import OWN_SET, Kept, row_key
+from synthanom.fold_donors import OWN_SET, Kept, live_settings, row_key
 from synthanom.manifest import DAMAGED, NAME
 from synthanom.recipe import Recipe
 from synthanom.sample import Sample
@@ -33,11 +33,13 @@ class DonorFinder:
         Data sets to look in, besides where the donors' lay when `data` was built and beside `data`.
     remade : bool
         Whether textures may differ in their last bits from those that were used, as on another machine.
+    live : bool
+        Whether the recipes are of live training, which takes textures where the configuration says nothing of donors.
     """
 
-    def __init__(self, data: DataSet, given: Sequence[Path], *, remade: bool) -> None:
+    def __init__(self, data: DataSet, given: Sequence[Path], *, remade: bool, live: bool = False) -> None:
         self._data, self._remade = data, remade
-        self._settings = donor_settings(data)
+        self._settings = live_settings(data) if live else donor_settings(data)
         self._kept = Kept()
         self._own = _Source(data)
         self._lenders: list[_Source] | None = None
@@ -158,7 +160,9 @@ class _Source:
 
 
 @contextmanager
-def finding_donors(data: DataSet, given: Folders = None, *, remade: bool = False) -> Iterator[DonorFinder]:
+def finding_donors(
+    data: DataSet, given: Folders = None, *, remade: bool = False, live: bool = False
+) -> Iterator[DonorFinder]:
     """A `DonorFinder` whose data sets are closed after the block.
 
     Raises
@@ -166,7 +170,7 @@ def finding_donors(data: DataSet, given: Folders = None, *, remade: bool = False
     SynthanomError
         If the configuration does not say which donors were used, or `given` has no use.
     """
-    finder = DonorFinder(data, folders(given), remade=remade)
+    finder = DonorFinder(data, folders(given), remade=remade, live=live)
     try:
         yield finder
     finally:

@@ -178,6 +178,16 @@ def texture_settings(shape: Sequence[int], channels: int, deviation: float) -> d
     }
 
 
+def live_settings(data: DataSet) -> Mapping[str, Any]:
+    """What live pictures of a data set borrow by: its own settings, or where it was made by hand and says nothing,
+    textures on the scale of its first picture."""
+    settings = data.manifest.configuration.get("donors")
+    if settings is not None:
+        return dict(settings)
+    first = data.healthy(0)
+    return texture_settings(data.shape, data.channels, float(first.image[:, first.foreground].std()))
+
+
 def fold_donors(
     data: DataSet,
     fold: int,

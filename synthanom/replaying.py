@@ -107,6 +107,46 @@ def replay_row(folder: Path | str, task: str, row: int, donors: Folders = None) 
             return _again(data, stored, finder)
 
 
+def replay_recipe(folder: Path | str, recipe: Recipe, donors: Folders = None) -> Result:
+    """Make the picture of a recipe that no row holds, as live training drew it, from a data set's healthy image.
+
+    Parameters
+    ----------
+    folder : path
+        The finished data set that the recipe's sample is in.
+    recipe : Recipe
+    donors : path or sequence of paths, optional
+        As for `replay_row`.
+
+    Raises
+    ------
+    MissingDonor
+        If a donor is in none of the data sets.
+    SynthanomError
+        If the data set has no such sample, or another one of that name.
+    """
+    with DataSet.open(folder) as data:
+        sample = data.healthy(row_of_sample(data, recipe))
+        with finding_donors(data, donors, remade=not _same_fingerprint(data), live=True) as finder:
+            return replay(sample, recipe, stored_labeller(data), donors=finder.of(recipe))
+
+
+def row_of_sample(data: DataSet, recipe: Recipe) -> int:
+    """The healthy row of a recipe's sample.
+
+    Raises
+    ------
+    SynthanomError
+        If there is none of that id.
+    """
+    if recipe.sample.id not in data.healthy_ids:
+        raise SynthanomError(
+            f"{data.folder}: must hold the sample {recipe.sample.id!r} that the recipe is of, and does not; name the "
+            "data set that it was drawn for"
+        )
+    return data.healthy_ids.index(recipe.sample.id)
+
+
 def stored_labeller(data: DataSet) -> FlippedGaussian:
     """The labeller that a data set was built with.
 

@@ -185,6 +185,30 @@ def test_replay_refuses(run, dataset, volumes, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nii.gz", "a_label.nii.gz"]
 
 
+def test_a_recipe_from_a_file_is_replayed_like_its_row(run, dataset, tmp_path):
+    with DataSet.open(dataset) as data:
+        recipe = data.anomaly("sink", 1).recipe
+    (tmp_path / "r.json").write_bytes(recipe)
+    for name, given in (("row", ("sink", 1)), ("file", ("--recipe", tmp_path / "r.json"))):
+        assert run("replay", dataset, *given, "--out", tmp_path / f"{name}.nii.gz")[0] == 0
+    for end in (".nii.gz", "_label.nii.gz"):
+        assert (tmp_path / f"row{end}").read_bytes() == (tmp_path / f"file{end}").read_bytes()
+    out, content = ("--out", tmp_path / "b.nii.gz"), json.loads(recipe)
+    for name, value, words in (
+        ("id", "case-99", ("'case-99'", "name the data set")),
+        ("sha256", "0" * 64, ("with digest 000000000000",)),
+    ):
+        other = {**content, "sample": {**content["sample"], name: value}}
+        (tmp_path / "o.json").write_text(json.dumps(other))
+        refused(run("replay", dataset, "--recipe", tmp_path / "o.json", *out), *words)
+    (tmp_path / "o.json").write_text("[]")
+    refused(run("replay", dataset, "--recipe", tmp_path / "o.json", *out), "o.json: must be a file with one recipe")
+    refused(run("replay", dataset, "--recipe", tmp_path, *out), "must be a file with one recipe")
+    for given in ((), ("sink",), ("sink", 1, "--recipe", tmp_path / "r.json")):
+        refused(run("replay", dataset, *given, *out), "a task and a row, or --recipe FILE")
+    assert not (tmp_path / "b.nii.gz").exists()
+
+
 def test_predict_then_evaluate(run, tmp_path):
     model = write_model(tmp_path / "model", pipeline=default_pipeline("picture", (16, 16)))
     for k in range(4):

@@ -1,5 +1,6 @@
 """Two processes that share every batch against one process with the same batches; real processes, over gloo."""
 
+import contextlib
 import csv
 import json
 import os
@@ -22,9 +23,9 @@ MAIN = "from synthanom.training.cli import main; main()"
 HERE = Path(__file__).parent
 
 
-def command(place, *arguments, code=MAIN):
+def command(place, *arguments, code=MAIN, path=HERE):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment["PYTHONPATH"] = os.pathsep.join([str(path), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=place,
@@ -119,6 +120,41 @@ def test_a_process_that_fails_is_named_and_nobody_hangs(place):
     done = command(place, *arguments, code=code)
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "process 2 of 2 ended with status 2" in done.stderr and "only_here" in done.stderr
+
+
+def test_pictures_that_spoil_the_loss_in_another_process_are_named_and_nobody_hangs(place):
+    """The NaN is in the second process's part of a batch, and what it finds is what the command says."""
+    member = place / "member.py"
+    member.write_text(
+        "import sys, numpy as np\n"
+        "from synthanom.training import batches, member\n"
+        "original = batches.StoredPictures.picture\n"
+        "def picture(self, pick):\n"
+        "    image, label = original(self, pick)\n"
+        "    return (image * np.nan if pick.task else image), label\n"
+        "batches.StoredPictures.picture = picture\n"
+        "sys.exit(member.main(sys.argv[1], int(sys.argv[2])))\n"
+    )
+    code = f"import sys; sys.path.append({str(place)!r})\nfrom synthanom.training import processes\n"
+    code += "processes.MEMBER = 'member'\n" + MAIN
+    arguments = ("data", "--config", "c.yaml", "--device", "cpu", "--devices", "2", "--out", "nan")
+    done = command(place, *arguments, code=code, path=place)
+    *_, line = done.stderr.splitlines()  # the one before says where the log is
+    assert done.returncode == 2 and line.startswith("error: ") and "Traceback" not in done.stderr, done.stderr
+    assert "process 2 of 2 ended with status 2: the training loss must stay finite, got nan in step 0" in line
+    found = json.loads((place / "nan/logs/not_finite/training-step-0-process-2.json").read_text())
+    named = ", ".join(f"{p['task']} row {p['row']}" for p in found["pictures"] if not p["image_finite"])
+    assert named and f"on {named};" in line
+    assert not [line for line in running() if str(place / "nan") in line], "no process is left"
+
+
+def running():
+    """Command lines of all processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return lines
 
 
 def test_a_process_that_is_killed_ends_the_run_and_the_same_command_goes_on(place, both):

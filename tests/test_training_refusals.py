@@ -5,11 +5,14 @@ import os
 import shlex
 import shutil
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_dataset import write_tiny
+from typer.testing import CliRunner
 
 from synthanom.errors import SynthanomError
 from synthanom.shards import DataSet
@@ -18,6 +21,7 @@ from synthanom.training.checkpoint import load_model
 from synthanom.training.config import parse_config
 from synthanom.training.fitting import Fitting
 from synthanom.training.run import train
+from synthanom.volumes import read
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -101,7 +105,42 @@ def test_live_pictures_are_named_with_the_recipe_that_was_drawn(tmp_path, monkey
             train(data, tmp_path / "run", config=parse_config({**SMALL, "live": True}), run=2)
     found = json.loads((tmp_path / "run/logs/not_finite/training-step-0.json").read_text())
     assert {p["recipe"]["anomalies"][0]["task"] for p in found["pictures"]} == {"sink"}
-    assert all(p["command"] is None and p["recipe"]["sample"]["id"] == p["id"] for p in found["pictures"])
+    assert all(p["recipe"]["sample"]["id"] == p["id"] for p in found["pictures"])
+
+
+@pytest.mark.parametrize("run", [0, 1, 2], ids=["intra_blend", "inter_blend", "sink"])
+def test_live_culprits_are_shown_by_replay_as_training_saw_them(tmp_path, monkeypatch, run):
+    from synthanom.cli.commands import app
+    from synthanom.detectors.multitask import MultiTask
+
+    seen, loss = [], MultiTask.loss
+
+    def ruined(self, batch):
+        seen.append(batch)
+        found = loss(self, batch)
+        return replace(found, total=found.total * torch.nan)
+
+    monkeypatch.setattr(MultiTask, "loss", ruined)
+    with DataSet.open(write_tiny(tmp_path / "a folder", shape=(32, 32), variants=1)) as data:
+        with pytest.raises(SynthanomError, match=r"training loss must stay finite.* of case-"):
+            train(data, tmp_path / "run", config=parse_config({**SMALL, "live": True, "flip": 0.5}), run=run)
+        limits = {name: data.healthy(row).limits[:, 0] for row, name in enumerate(data.healthy_ids)}
+    found = json.loads((tmp_path / "run/logs/not_finite/training-step-0.json").read_text())
+    assert len(found["pictures"]) == len(seen[0].images) >= 2
+    for picture, image, label in zip(found["pictures"], seen[0].images.numpy(), seen[0].labels.numpy(), strict=True):
+        words = shlex.split(picture["command"])
+        assert words[:4] == ["synthanom", "replay", str(tmp_path / "a folder"), "--recipe"]
+        assert json.loads(Path(words[4]).read_text()) == picture["recipe"]
+        out = tmp_path / f"{picture['healthy_row']}.nii.gz"
+        done = CliRunner().invoke(app, [*words[1:-1], str(out)])
+        assert done.exit_code == 0, done.exception
+        turned = (slice(None), slice(None, None, -1)) if picture["flipped"] else ...
+        assert np.array_equal(read(out).image[0][turned], image[0])
+        assert np.array_equal(read(tmp_path / f"{picture['healthy_row']}_label.nii.gz").image[0][turned], label)
+        done = CliRunner().invoke(app, [*words[1:-1], str(out.with_suffix("").with_suffix(".png"))])
+        assert done.exit_code == 0 and words[-1].endswith(".png")
+        grey = np.clip((read(out).image - limits[picture["id"]][0]) / np.ptp(limits[picture["id"]]), 0, 1) * 255
+        assert np.abs(read(out.with_suffix("").with_suffix(".png")).image - grey).max() <= 1
 
 
 def test_a_validation_loss_that_is_nan_names_its_pictures_too(data, tmp_path, monkeypatch):

@@ -104,15 +104,28 @@ def check(
 @app.command()
 def replay(
     data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
-    task: Annotated[str, typer.Argument(help="Stored name of the task.", show_default=False)],
-    row: Annotated[int, typer.Argument(help="Row of the task, from 0.", show_default=False)],
+    task: Annotated[str | None, typer.Argument(help="Stored name of the task.", show_default=False)] = None,
+    row: Annotated[int | None, typer.Argument(help="Row of the task, from 0.", show_default=False)] = None,
+    *,
     out: Annotated[Path, typer.Option(help="NIfTI, or PNG of a 2D image; the label is written beside it.")],
+    recipe: Annotated[
+        Path | None, typer.Option(help="File with a recipe, as live training leaves it, instead of task and row.")
+    ] = None,
     donors: Donors = None,
 ) -> None:
     """Make a stored picture again from its recipe, and write it with its label."""
-    from synthanom.cli.saving import save_row
+    from synthanom.cli.saving import save_recipe, save_row
 
-    for path in save_row(data, task, row, out, donors=donors or ()):
+    if recipe is not None and task is None:
+        written = save_recipe(data, recipe, out, donors=donors or ())
+    elif recipe is None and task is not None and row is not None:
+        written = save_row(data, task, row, out, donors=donors or ())
+    else:
+        raise SynthanomError(
+            f"replay needs a task and a row, or --recipe FILE, got task {task}, row {row} and recipe {recipe}; give "
+            "either"
+        )
+    for path in written:
         typer.echo(str(path))
 
 

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from synthanom.pictures import is_our_picture
 from synthanom.sample import Sample
 from synthanom.volumes import write_picture, write_volume
 from synthanom.volumes.write import write_bytes
+
+if TYPE_CHECKING:
+    from synthanom.synthesis import Result
 
 HEAD = 256  # bytes by which a picture of ours is known
 
@@ -80,6 +83,29 @@ def save_json(out: Path, content: dict[str, Any]) -> None:
         file.write(json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
 
 
+def save_recipe(data: Path, recipe: Path, out: Path, *, donors: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """As `save_row`, of the picture that a file with a recipe describes.
+
+    Raises
+    ------
+    SynthanomError
+        As `save_row`, or no recipe in the file.
+    """
+    from synthanom.recipe import Recipe
+    from synthanom.replaying import replay_recipe, row_of_sample
+    from synthanom.shards import DataSet
+
+    _split(out)
+    try:
+        asked = Recipe.from_json(recipe.read_bytes())
+    except (OSError, SynthanomError) as error:
+        raise SynthanomError(f"{recipe}: must be a file with one recipe, got: {error}; name another") from error
+    with DataSet.open(data) as opened:
+        sample = opened.healthy(row_of_sample(opened, asked))
+    _check_suits(out, sample)
+    return _save(replay_recipe(data, asked, donors), sample, out)
+
+
 def save_row(data: Path, task: str, row: int, out: Path, *, donors: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Make a stored picture again and write it and its label; the paths written.
 
@@ -94,15 +120,23 @@ def save_row(data: Path, task: str, row: int, out: Path, *, donors: Sequence[Pat
     from synthanom.replaying import replay_row
     from synthanom.shards import DataSet
 
-    stem, suffix = _split(out)
+    _split(out)
     with DataSet.open(data) as opened:
-        index = opened.anomaly(task, row).healthy_index
-        sample = opened.healthy(index)
+        sample = opened.healthy(opened.anomaly(task, row).healthy_index)
+    _check_suits(out, sample)
+    return _save(replay_row(data, task, row, donors), sample, out)
+
+
+def _check_suits(out: Path, sample: Sample) -> None:
+    _, suffix = _split(out)
     if suffix.lower() == ".png" and (len(sample.shape) != 2 or sample.image.shape[0] != 1):
         raise SynthanomError(
             f"{out}: PNG holds one channel of a 2D image, this is {sample.image.shape}; end --out in .nii.gz"
         )
-    made = replay_row(data, task, row, donors)
+
+
+def _save(made: "Result", sample: Sample, out: Path) -> tuple[Path, ...]:
+    stem, suffix = _split(out)
     several = len(made.image) > 1
     arrays = {f"{stem}{f'_channel{c}' if several else ''}": channel for c, channel in enumerate(made.image)}
     arrays[f"{stem}_label"] = made.label

@@ -33,6 +33,8 @@ class Spoiled:
     step, epoch : int
     loss : float
     picks : tuple of Pick
+    rank : int
+        Which of several processes it was.
     earlier : tuple of Pick
         The batch before, if any: where the weights were spoiled already, its step did it.
     """
@@ -42,12 +44,13 @@ class Spoiled:
     epoch: int
     loss: float
     picks: tuple[Pick, ...]
+    rank: int = 0
     earlier: tuple[Pick, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Culprits:
-    """Describes the pictures of a spoiled batch in a file of the run's folder.
+    """Describes the pictures of a spoiled batch in a file of the run's folder; recipes of live ones have their own.
 
     Attributes
     ----------
@@ -60,19 +63,22 @@ class Culprits:
     source: PictureSource | None = None
 
     def found(self, spoiled: Spoiled, detector: AbstractDetector) -> SynthanomError:
-        """The error to raise; the file that it names is written.
+        """The error to raise; the files that it names are written.
 
         Raises
         ------
         SynthanomError
-            If the file cannot be written.
+            If a file cannot be written.
         """
         blame = _weights_finite(detector)
         head = f"the {spoiled.side} loss must stay finite, got {spoiled.loss} in step {spoiled.step}"
         advice = "lower optimiser.learning_rate, or look at the pictures"
         if self.run is None or self.source is None:
             return SynthanomError(f"{head} (epoch {spoiled.epoch}); {advice}")
-        pictures = [self._described(pick, detector) for pick in spoiled.picks]
+        process = f"-process-{spoiled.rank + 1}" if spoiled.rank else ""  # two may come to this at once
+        path = self.run / FOLDER / f"{spoiled.side}-step-{spoiled.step}{process}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pictures = [self._described(pick, detector, path) for pick in spoiled.picks]
         content: dict[str, Any] = {
             "side": spoiled.side,
             "step": spoiled.step,
@@ -80,10 +86,8 @@ class Culprits:
             "loss": str(spoiled.loss),
             "weights_finite": blame,
             "pictures": pictures,
-            "pictures_of_the_step_before": [self._described(pick, detector) for pick in spoiled.earlier],
+            "pictures_of_the_step_before": [self._described(pick, detector, path) for pick in spoiled.earlier],
         }
-        path = self.run / FOLDER / f"{spoiled.side}-step-{spoiled.step}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, content)
         bad = [p for p in pictures if not (p["image_finite"] and p["label_finite"])] or pictures
         names = ", ".join(_name(p) for p in bad[:NAMED]) + (f" and {len(bad) - NAMED} more" if len(bad) > NAMED else "")
@@ -93,8 +97,8 @@ class Culprits:
             f"them; {advice}"
         )
 
-    def _described(self, pick: Pick, detector: AbstractDetector) -> dict[str, Any]:
-        """A picture with everything that is known of it."""
+    def _described(self, pick: Pick, detector: AbstractDetector, path: Path) -> dict[str, Any]:
+        """A picture with everything that is known of it; a recipe that nothing stores is written beside `path`."""
         assert self.source is not None
         batch = PictureDataset(self.source, [pick])[0]
         image, label = batch.images.numpy(), batch.labels.numpy()
@@ -114,14 +118,19 @@ class Culprits:
             "recipe": None,
             "command": None,
         }
+        suffix = "png" if image.ndim == 3 and len(image) == 1 else "nii.gz"
         if pick.task is not None and pick.row is not None:
-            suffix = "png" if label.ndim == 2 else "nii.gz"
             words = ["synthanom", "replay", str(data.folder), pick.task, str(pick.row)]
             known["command"] = shlex.join([*words, "--out", f"{pick.task}-{pick.row}.{suffix}"])
             known["recipe"] = json.loads(data.anomaly(pick.task, pick.row).recipe)
         elif pick.task is not None and isinstance(self.source, LivePictures):
             recipe: Recipe | None = self.source.recipe(pick)
-            known["recipe"] = None if recipe is None else recipe.to_dict()
+            if recipe is not None:
+                drawn = path.with_name(f"{path.stem}-{pick.task}-of-row-{pick.healthy}.json")
+                write_json(drawn, recipe.to_dict())
+                words = ["synthanom", "replay", str(data.folder), "--recipe", str(drawn)]
+                known["command"] = shlex.join([*words, "--out", f"{drawn.stem}.{suffix}"])
+                known["recipe"] = recipe.to_dict()
         return known
 
 

@@ -188,6 +188,7 @@ class Fitting(LightningModule):
             epoch=int(self.current_epoch),
             loss=float(losses.total.detach()),
             picks=parts[number],
+            rank=rank,
             earlier=parts[number - 1] if number and side == "training" else (),
         )
         raise (self.culprits or Culprits()).found(spoiled, self.detector)

@@ -10,7 +10,7 @@ from synthanom.arrays import ImageArray
 from synthanom.donor_finding import Folders, check_use, folders, lender_of
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
-from synthanom.fold_donors import fold_donors, texture_settings
+from synthanom.fold_donors import fold_donors, live_settings
 from synthanom.labels import FlippedGaussian
 from synthanom.recipe import Recipe, SynthesisOptions
 from synthanom.sample import Sample
@@ -155,9 +155,6 @@ def _configured(data: DataSet, key: str, settings: type[FlippedGaussian] | type[
 def _donors(data: DataSet, folds: Sequence[int], given: Folders) -> dict[int, dict[str, DonorSet]]:
     """Whom the samples of each fold borrow from, as when the data set was built."""
     check_use(data, folders(given))
-    settings = data.manifest.configuration.get("donors")
-    if settings is None:  # made by hand: textures on the scale of its first picture
-        first = data.healthy(0)
-        settings = texture_settings(data.shape, data.channels, float(first.image[:, first.foreground].std()))
+    settings = live_settings(data)
     external = lender_of(data, given) if settings.get("kind") == "data set" else None
     return {fold: fold_donors(data, fold, settings, external) for fold in folds}
