@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 pytest.importorskip("distributed", reason="needs the extra `slurm`")
 MIDST = "^create anomalies/sink/00001.h5"  # a worker is about to write a shard
 IMPATIENT = (
-    "import synthanom_builders.cluster_client as c, synthanom_builders.cluster_workers as w\n"
+    "import synthanom.cluster.connection as c, synthanom.cluster.attendance as w\n"
     "c.CONNECT_SECONDS = 1.0; w.ALONE_SECONDS = 1.0\n"
     "from synthanom_builders.cli import main; main()"
 )

@@ -16,6 +16,7 @@ ORDER = [
     "progress",
     "long_runs",
     "temporaries",
+    "cluster",
     "arrays",
     "kernels",
     "drawing",

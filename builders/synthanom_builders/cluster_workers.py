@@ -10,27 +10,23 @@ from uuid import uuid4
 
 from distributed import CancelledError, Future, KilledWorker, wait
 
+from synthanom.cluster import attendance, desk
+from synthanom.cluster.attendance import LEFT, SAME, Attendance, answered, idle, same_version, ticks
+from synthanom.cluster.connection import Cluster, connected
+from synthanom.cluster.desk import Ticket
 from synthanom.errors import SynthanomError
 from synthanom.shards import fingerprint
-from synthanom.temporaries import temporary_path
 from synthanom_builders import dask_worker
 from synthanom_builders.abstract_workers import AbstractPool, Needs
-from synthanom_builders.cluster_client import ASK_SECONDS, Cluster, connected
-from synthanom_builders.dask_worker import Surroundings, Ticket
+from synthanom_builders.dask_worker import Surroundings
 from synthanom_builders.environment import other_fingerprint
 from synthanom_builders.units import forget
 
 T = TypeVar("T")
 QUEUED = 2  # jobs handed out per worker: one to do and one to go on with
-LOOK_SECONDS = 2.0  # between looks at the cluster while no job finishes
-POLL_SECONDS = 0.2
-ALONE_SECONDS = 60.0  # without a worker
 JOB_SECONDS = 7 * 86400.0  # without a job that finishes
-STOP_SECONDS = 60.0  # that jobs already begun are waited for
 ROUNDS = 10  # that a job may take, on average: a result may be lost with its worker
 RESULT_SECONDS = 60.0
-SAME = "start the workers from the same environment"
-LEFT = "run the same command again (what is finished is kept)"
 
 
 class ClusterPool(AbstractPool):
@@ -41,13 +37,12 @@ class ClusterPool(AbstractPool):
         self._ticket = Ticket(run=uuid4().hex, out="")
         self._running: dict[Future, int] = {}
         self._handed_out = 0
-        self._size = 0
-        self._looked = self._alone_since = time.monotonic()
+        self._attendance = Attendance(cluster)
 
     @property
     def size(self) -> int:
         """How many worker processes there were when it was last looked."""
-        return self._size
+        return self._attendance.size
 
     def admit(self, needs: Needs) -> None:
         """Make sure that every worker can take part; those that come later are checked by their first unit.
@@ -57,14 +52,14 @@ class ClusterPool(AbstractPool):
         SynthanomError
             Naming one that cannot; or if none comes within a minute.
         """
-        for _ in _ticks(ALONE_SECONDS, POLL_SECONDS):
+        for _ in ticks(attendance.ALONE_SECONDS, attendance.POLL_SECONDS):
             answers = self._cluster.ask(dask_worker.look_around, str(needs.raw), needs.codec)
             here = fingerprint(needs.codec)
-            self._size = sum(_admitted(worker, found, here, needs) for worker, found in answers.items())
-            if self._size:
+            self._attendance.count(sum(_admitted(worker, found, here, needs) for worker, found in answers.items()))
+            if self.size:
                 return
-            time.sleep(POLL_SECONDS)
-        raise self._no_worker()
+            time.sleep(attendance.POLL_SECONDS)
+        raise self._attendance.none()
 
     def enter(self, out: Path, tell: Callable[[str], None]) -> None:
         """Make sure that every worker sees the folder, and wait for units of an earlier build that was killed.
@@ -76,22 +71,11 @@ class ClusterPool(AbstractPool):
         """
         self._ticket = Ticket(run=self._ticket.run, out=str(out))
         waiting = "workers still make units of a build that was killed; waiting for them"
-        if not self._idle(dask_worker.at_work, str(out), lambda: tell(waiting)):
+        if not idle(self._cluster, desk.at_work, str(out), lambda: tell(waiting)):
             raise SynthanomError(
                 f"{out}: workers are still making units of an earlier build; wait for them, then {LEFT}"
             )
-        path = temporary_path(out / "seen")
-        path.write_text(self._ticket.run, encoding="ascii")
-        try:
-            answers = self._cluster.ask(dask_worker.read_token, str(path))
-        finally:
-            path.unlink(missing_ok=True)
-        for worker, answer in answers.items():
-            if answer is None or (isinstance(answer, str) and answer != self._ticket.run):
-                raise SynthanomError(
-                    f"worker {worker}: must see {out} as this machine does, and does not; choose an --out on a file "
-                    "system that all of them share"
-                )
+        attendance.all_see(self._cluster, out, self._ticket.run)
 
     def run(self, function: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
         """Call the function on every job; yields (number of the job, result) as they finish, in any order.
@@ -108,7 +92,7 @@ class ClusterPool(AbstractPool):
             self._look()
             for number, job in waiting:
                 self._running[self._submit(function, job)] = number
-                if len(self._running) >= QUEUED * max(1, self._size):
+                if len(self._running) >= QUEUED * max(1, self.size):
                     break
             if not self._running:
                 return
@@ -125,7 +109,7 @@ class ClusterPool(AbstractPool):
         with suppress(SynthanomError, OSError):  # without a scheduler there is nobody to tell
             if self._cluster.there:
                 self._cluster.client.cancel(list(self._running), force=True)
-                self._idle(dask_worker.stop, self._ticket.run, lambda: None)
+                idle(self._cluster, desk.stop, self._ticket.run, lambda: None)
         self._running.clear()
 
     def release(self) -> None:
@@ -141,9 +125,11 @@ class ClusterPool(AbstractPool):
 
     def _finished(self) -> list[Future]:
         """The next jobs that are done, or given up."""
-        for _ in _ticks(JOB_SECONDS, LOOK_SECONDS):
+        for _ in ticks(JOB_SECONDS, attendance.LOOK_SECONDS):
             try:
-                return list(wait(list(self._running), timeout=LOOK_SECONDS, return_when="FIRST_COMPLETED").done)
+                return list(
+                    wait(list(self._running), timeout=attendance.LOOK_SECONDS, return_when="FIRST_COMPLETED").done
+                )
             except TimeoutError:
                 self._look()
             except (CancelledError, asyncio.CancelledError) as error:
@@ -172,30 +158,8 @@ class ClusterPool(AbstractPool):
 
     def _look(self) -> None:
         """See now and then how many workers there are."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return
-        self._looked, self._size = now, len(self._cluster.workers())
-        if self._size:
-            self._alone_since = now
-        elif now - self._alone_since > ALONE_SECONDS:
-            raise self._no_worker()
-
-    def _no_worker(self) -> SynthanomError:
-        return SynthanomError(
-            f"{self._cluster.address}: must have a worker, and had none for {ALONE_SECONDS:.0f} seconds; start some "
-            f"(dask worker {self._cluster.address} --nthreads 1), then {LEFT}"
-        )
-
-    def _idle(self, count: Callable[[str], int], what: str, tell: Callable[[], None]) -> bool:
-        """Wait until every worker counts nothing any more; whether that came in time. `tell` is called if it lasts."""
-        for turn in _ticks(STOP_SECONDS, POLL_SECONDS):
-            if not any(isinstance(answer, int) and answer for answer in self._cluster.ask(count, what).values()):
-                return True
-            if turn == 0:
-                tell()
-            time.sleep(POLL_SECONDS)
-        return False
+        if self._attendance.due():
+            self._attendance.count(len(self._attendance.look()))
 
 
 @contextmanager
@@ -221,27 +185,15 @@ def cluster_workers(address: str) -> Iterator[ClusterPool]:
 def _admitted(worker: str, found: Any, here: Mapping[str, str], needs: Needs) -> bool:
     """Whether a worker takes part, by its answer; False if it has gone meanwhile."""
     who = f"worker {worker}"
-    if isinstance(found, TimeoutError):
-        raise SynthanomError(f"{who}: must answer within {ASK_SECONDS:.0f} seconds, and does not; end it, then {LEFT}")
-    if isinstance(found, OSError | KeyError):
+    around = answered(who, found, Surroundings)
+    if around is None:
         return False
-    if isinstance(found, SynthanomError):
-        raise SynthanomError(f"{who}: {found}") from found
-    if not isinstance(found, Surroundings):
-        raise SynthanomError(f"{who}: must have the synthanom of this command, got '{found}'; {SAME}")
-    who += f" on {found.host}"
-    if found.fingerprint["synthanom"] != here["synthanom"]:
-        raise SynthanomError(
-            f"{who}: must have synthanom {here['synthanom']}, got {found.fingerprint['synthanom']}; {SAME}"
-        )
-    if not found.sees_raw:
+    who += f" on {around.host}"
+    same_version(who, around.fingerprint["synthanom"], here["synthanom"])
+    if not around.sees_raw:
         raise SynthanomError(
             f"{who}: must see the folder {needs.raw}, and does not; put the scans on a file system that all share"
         )
-    if found.fingerprint != here and not needs.mixed:
-        raise other_fingerprint(who, found.fingerprint, here)
+    if around.fingerprint != here and not needs.mixed:
+        raise other_fingerprint(who, around.fingerprint, here)
     return True
-
-
-def _ticks(seconds: float, step: float) -> range:
-    return range(max(1, int(seconds / step)))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from synthanom.errors import SynthanomError
+from synthanom.cluster.attendance import without_dask
 from synthanom_builders.abstract_workers import AbstractPool
 from synthanom_builders.local_workers import local_workers
 
@@ -41,8 +41,6 @@ def workers(crew: Crew) -> Iterator[AbstractPool]:
     try:
         from synthanom_builders.cluster_workers import cluster_workers
     except ImportError as error:
-        raise SynthanomError(
-            f"--scheduler needs Dask, got '{error}'; install it with: pip install 'synthanom[dask]'"
-        ) from error
+        raise without_dask(error) from error
     with cluster_workers(crew.scheduler) as cluster:
         yield cluster

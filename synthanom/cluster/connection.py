@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -50,27 +50,43 @@ class Cluster:
         found: dict[str, int] = self._in_time(lambda: self.client.nthreads())
         return found
 
-    def ask(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Call a function in every worker process, whatever it is doing; answers, or what was raised, by address.
+    def ask(
+        self,
+        function: Callable[..., Any],
+        *arguments: Any,
+        of: Collection[str] | None = None,
+        seconds: float = ASK_SECONDS,
+    ) -> dict[str, Any]:
+        """Call a function in worker processes, whatever they are doing; answers, or what was raised, by address.
+
+        Parameters
+        ----------
+        function : callable
+        *arguments
+            Of the function.
+        of : collection of str, optional
+            Addresses of the workers; without it all that there are.
+        seconds : float
+            That each may take.
 
         Raises
         ------
         SynthanomError
             If the scheduler is gone.
         """
-        addresses = list(self.workers())
+        addresses = list(self.workers() if of is None else of)
 
         async def one(address: str) -> Any:
             try:
                 answers = self.client.run(function, *arguments, workers=[address], on_error="return")
-                return (await asyncio.wait_for(answers, ASK_SECONDS))[address]
+                return (await asyncio.wait_for(answers, seconds))[address]
             except (OSError, KeyError) as error:  # also TimeoutError
                 return error
 
         async def every() -> list[Any]:
             return list(await asyncio.gather(*map(one, addresses)))
 
-        answers = self._in_time(every, 2 * ASK_SECONDS)
+        answers = self._in_time(every, 2 * seconds)
         return dict(zip(addresses, answers, strict=True))
 
     def _in_time(self, question: Callable[[], Any], seconds: float = ASK_SECONDS) -> Any:
