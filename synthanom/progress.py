@@ -88,6 +88,12 @@ class Progress:
             except BrokenPipeError:  # nobody listens any more: no reason to stop the work
                 self._heard = False
 
+    def answer(self, text: str) -> None:
+        """Print one line of what the command answers to stdout, above the bar where both are on the terminal."""
+        if self._bar is None or not sys.stdout.isatty() or not self._bar.say(text):
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
     def track(self, title: str, items: Iterable[T], total: int, *, unit: str = "") -> Iterator[T]:
         """Pass items through, counting them; `unit` says what they are."""
         with self.stage(title, total, unit=unit) as pace:

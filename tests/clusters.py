@@ -46,9 +46,18 @@ class DaskCluster:
         return ("--scheduler", self.address)
 
     def start_worker(
-        self, *, nanny: bool = True, threads: int = 1, scene: Scene | None = None, **variables: str
+        self,
+        *,
+        nanny: bool = True,
+        threads: int = 1,
+        scene: Scene | None = None,
+        hook: Path | None = None,
+        **variables: str,
     ) -> subprocess.Popen:
-        """One more worker process; in a scene, one that faults may happen to (`order`)."""
+        """One more worker process; in a scene, one that faults may happen to (`order`).
+
+        `hook` is a folder whose sitecustomize.py it and its processes run when they start.
+        """
         words = [*WORKER, self.address, "--nworkers", "1", "--nthreads", str(threads), "--no-dashboard"]
         words += ["--nanny" if nanny else "--no-nanny", "--local-directory", str(self.folder)]
         environment = {**os.environ, **QUICK, **variables}
@@ -56,7 +65,9 @@ class DaskCluster:
             self.order(Strike())
             fault = {"out": str(scene.out), "raw": str(scene.raw), "journal": str(self.journal), "clock": None}
             environment["FAULT"] = json.dumps({**fault, "orders": str(self.orders)})
-            environment["PYTHONPATH"] = os.pathsep.join([str(HOOK), *filter(None, [os.environ.get("PYTHONPATH")])])
+            hook = HOOK
+        if hook is not None:
+            environment["PYTHONPATH"] = os.pathsep.join([str(hook), *filter(None, [os.environ.get("PYTHONPATH")])])
         worker = _started(words, self.folder / f"worker-{len(self.workers)}.txt", environment)
         self.workers.append(worker)
         return worker

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 from building import build, write_pictures
@@ -52,6 +53,14 @@ def test_a_terminal_shows_rate_and_time_left():
     assert re.search(r"reading \[scans\] .* [3-7]/8 +\S+ per s +0:0\d, 0:0\d left", shown)
     assert re.search(r"8/8 +\S+ per s +0:0\d *\r?\n", shown)  # stays as it was at the end
     assert "note [of] 5" in shown.splitlines()
+
+
+def test_answers_go_above_the_line_of_a_terminal_and_into_a_pipe():
+    code = SLOW.replace("progress.note('note [of] 5')", "progress.answer('run [5] is done')")
+    status, shown = on_terminal(code)
+    assert status == 0 and "run [5] is done" in shown.splitlines() and re.search(r"8/8 +\S+ per s", shown), shown
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "run [5] is done\n"
 
 
 def test_what_is_over_at_once_shows_no_bar():

@@ -35,7 +35,7 @@ ALLOWED = {
     "builders/synthanom_builders/digit_formats.py": ["zipfile"],
     "synthanom/training/fit.py": ["zipfile"],  # the checksums of torch's own file, which torch does not look at
     # this program again, by a list of words and without a shell; a free port of this machine for its processes
-    "synthanom/training/jobs.py": ["subprocess"],
+    "synthanom/training/own_process.py": ["subprocess"],
     "synthanom/training/processes.py": ["socket", "subprocess"],
 }
 

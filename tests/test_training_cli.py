@@ -168,7 +168,9 @@ def test_help_imports_nothing_heavy(place):
 
 def test_only_the_fit_needs_lightning(place):
     modules = [
+        "admission",
         "anisotropy",
+        "attended",
         "batches",
         "calibrate",
         "checkpoint",
@@ -181,6 +183,8 @@ def test_only_the_fit_needs_lightning(place):
         "held_out",
         "jobs",
         "live",
+        "orders",
+        "own_process",
         "panel",
         "plan",
         "predict",
@@ -190,6 +194,7 @@ def test_only_the_fit_needs_lightning(place):
         "series",
         "summary",
         "thresholds",
+        "worker_runs",
     ]
     code = BLOCK.format(names=["lightning", "pytorch_lightning", "synthanom_builders"])
     code += "".join(f"import synthanom.training.{name}\n" for name in modules)

@@ -1,5 +1,6 @@
 """The command `synthanom-train`. Heavy imports wait until there is something to train."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,7 @@ import typer
 
 from synthanom import exits
 from synthanom.errors import SynthanomError
-from synthanom.training.series import Device, Machine, all_runs, list_series, summarised, train_series
+from synthanom.training.series import Device, Machine, Typed, all_runs, list_series, summarised, train_series
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -53,6 +54,9 @@ def train(
     jobs: Annotated[
         int, typer.Option(help="So many runs at once, each on a GPU of its own where there are GPUs.", min=1)
     ] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Train on the workers of the Dask scheduler at this address, each run on one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -68,6 +72,9 @@ def train(
     overrides |= {"live": live or None, "allow_same_kind": allow_same_kind or None}
     if run is not None and every_run:
         raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
+    if scheduler is not None:
+        _refuse_beside_scheduler({"--list": list_runs, "--summarise": summarise, "--jobs": jobs > 1})
+        config = None if config is None else config.resolve()  # workers run in other folders
     with DataSet.open(dataset) as data:
         settings = load_config(config, data.shape, overrides)
         if out is None and not list_runs:
@@ -101,11 +108,29 @@ def train(
         if list_runs:
             list_series(data, settings, series, words, as_json=as_json)
             return
-        machine = Machine(workers=workers, device=device, devices=devices, jobs=jobs, donors=tuple(donors or ()))
+        machine = Machine(
+            workers=workers,
+            device=device,
+            devices=devices,
+            jobs=jobs,
+            donors=tuple(donors or ()),
+            scheduler=scheduler,
+        )
         if jobs > 1 and devices > 1:
             raise SynthanomError(f"--jobs {jobs} gives each run one GPU, --devices {devices} several; use one of them")
-        tables = out if every_run or seeds > 1 else None
-        train_series(data, settings, series, machine, words=words, tables=tables, as_json=as_json)
+        typed = Typed(words=words, config=config, out=out or RUNS)
+        train_series(data, settings, series, machine, typed, tables=every_run or seeds > 1, as_json=as_json)
+
+
+def _refuse_beside_scheduler(given: Mapping[str, bool]) -> None:
+    reasons = {
+        "--list": "prints commands, and trains nothing",
+        "--summarise": "reads what is finished, and trains nothing",
+        "--jobs": "counts runs at once on this machine; a cluster trains one on each of its workers",
+    }
+    for option, reason in reasons.items():
+        if given[option]:
+            raise SynthanomError(f"{option} {reason}, got --scheduler too; leave one of them out")
 
 
 def main() -> None:

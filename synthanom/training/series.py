@@ -1,8 +1,9 @@
 """Training one run after another, and saying what came of each; imports of torch wait for the first."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ import typer
 from synthanom import exits
 
 if TYPE_CHECKING:
+    from synthanom.progress import Progress
     from synthanom.shards import DataSet
     from synthanom.training.commands import Place
     from synthanom.training.config import TrainingConfig
@@ -29,6 +31,26 @@ class Machine:
     devices: int = 1
     jobs: int = 1  # runs at once
     donors: tuple[Path, ...] = ()  # where live training looks for external donors
+    scheduler: str | None = None  # address of a Dask scheduler, whose workers train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """What was typed, for runs that are commands of their own.
+
+    Attributes
+    ----------
+    words : list of str
+        The options that each of them gets.
+    config : Path or None
+        The file of settings among them.
+    out : Path
+        Where all of them lie.
+    """
+
+    words: list[str]
+    config: Path | None
+    out: Path
 
 
 def all_runs(data: "DataSet", settings: "TrainingConfig", train_tasks: int | None) -> list[tuple[int, int]]:
@@ -51,12 +73,12 @@ def train_series(
     settings: "TrainingConfig",
     series: "Sequence[Place]",
     machine: Machine,
+    typed: Typed,
     *,
-    words: list[str],
-    tables: Path | None,
+    tables: bool,
     as_json: bool,
 ) -> None:
-    """Train run after run, or several at once.
+    """Train run after run, several at once, or on the workers of a cluster.
 
     Parameters
     ----------
@@ -64,10 +86,9 @@ def train_series(
     settings : TrainingConfig
     series : sequence of Place
     machine : Machine
-    words : list of str
-        The options of the command, for runs that are commands of their own.
-    tables : Path or None
-        Where the summary of all goes.
+    typed : Typed
+    tables : bool
+        Whether a summary of all is written.
     as_json : bool
 
     Raises
@@ -75,13 +96,22 @@ def train_series(
     SynthanomError
         As `synthanom.training.run.train`.
     """
+    from synthanom.progress import shown
+
     answers: list[dict[str, Any]] = []
-    several = machine.jobs > 1 and len(series) > 1
-    for answer in _at_once(data, series, machine, words) if several else _in_turn(data, settings, series, machine):
-        answers.append(answer)
-        if not as_json:
-            typer.echo(_summary(answer))
-    written = [] if tables is None else summarised(tables)
+    progress = shown()
+    if machine.scheduler is not None:
+        found = _on_cluster(data, series, machine, typed, progress)
+    elif machine.jobs > 1 and len(series) > 1:
+        found = _at_once(data, series, machine, typed, progress)
+    else:
+        found = _in_turn(data, settings, series, machine)
+    with closing(found):
+        for answer in found:
+            answers.append(answer)
+            if not as_json:
+                progress.answer(_summary(answer))
+    written = summarised(typed.out) if tables else []
     if as_json:
         exits.report({"runs": answers, "tables": [str(path) for path in written]})
     else:
@@ -129,7 +159,7 @@ def list_series(
 
 def _in_turn(
     data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]", machine: Machine
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     for place in series:
         seeded = settings if place.seed is None else settings.model_copy(update={"seed": place.seed})
         outcome = _train(data, seeded, place, machine)
@@ -137,14 +167,38 @@ def _in_turn(
 
 
 def _at_once(
-    data: "DataSet", series: "Sequence[Place]", machine: Machine, words: list[str]
-) -> Iterator[dict[str, Any]]:
+    data: "DataSet", series: "Sequence[Place]", machine: Machine, typed: Typed, progress: "Progress"
+) -> Generator[dict[str, Any], None, None]:
     from synthanom.training.commands import command_line
     from synthanom.training.jobs import run_at_once, visible_gpus
 
     gpus = 0 if machine.device == "cpu" else len(visible_gpus())
-    commands = [shlex.split(command_line(data.folder, place, words))[1:] for place in series]
-    yield from run_at_once(commands, machine.jobs, gpus)
+    commands = [shlex.split(command_line(data.folder, place, typed.words))[1:] for place in series]
+    with closing(run_at_once(commands, machine.jobs, gpus)) as answers:
+        yield from progress.track("runs", answers, len(series), unit="runs")
+
+
+def _on_cluster(
+    data: "DataSet", series: "Sequence[Place]", machine: Machine, typed: Typed, progress: "Progress"
+) -> Generator[dict[str, Any], None, None]:
+    from synthanom.cluster.attendance import without_dask
+    from synthanom.training.admission import Needs
+    from synthanom.training.commands import command_line
+    from synthanom.training.orders import Order
+
+    try:
+        from synthanom.training.cluster_runs import train_on_cluster
+    except ImportError as error:
+        raise without_dask(error) from error
+    folder = data.folder.resolve()
+    orders = []
+    for place in series:  # workers run in other folders than this process
+        line = command_line(folder, replace(place, folder=place.folder.resolve()), typed.words)
+        orders.append(Order(name=place.folder, words=tuple(shlex.split(line)[1:])))
+    digest = str(data.manifest.to_dict()["digest"])
+    needs = Needs(data=folder, digest=digest, settings=typed.config, out=typed.out.resolve())
+    with closing(train_on_cluster(str(machine.scheduler), orders, needs, progress.tell)) as answers:
+        yield from progress.track("runs", answers, len(series), unit="runs")
 
 
 def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine: Machine) -> "Outcome":
