@@ -143,7 +143,7 @@ class _Crew:
     def _look(self, *, strict: bool) -> None:
         """See which workers there are; new ones are asked first, and a strict look refuses to go on without one."""
         found = self._attendance.look()
-        new = found.keys() - self._threads.keys() - self._refused
+        new = [worker for worker in found if worker not in self._threads and worker not in self._refused]
         settings = None if self._needs.settings is None else str(self._needs.settings)
         answers = self._cluster.ask(worker_runs.look_around, str(self._needs.data), settings, of=new) if new else {}
         for worker, answer in answers.items():
