@@ -74,7 +74,9 @@ def train(
         raise SynthanomError(f"--all trains every run, got --run {run} too; leave one of them out")
     if scheduler is not None:
         _refuse_beside_scheduler({"--list": list_runs, "--summarise": summarise, "--jobs": jobs > 1})
-        config = None if config is None else config.resolve()  # workers run in other folders
+        # workers run in other folders
+        config = None if config is None else config.resolve()
+        donors = None if donors is None else [folder.resolve() for folder in donors]
     with DataSet.open(dataset) as data:
         settings = load_config(config, data.shape, overrides)
         if out is None and not list_runs:
