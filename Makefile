@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale dialects mutants
+.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -55,6 +55,10 @@ bench-gpu: $(READY)
 # a build of a thousand subjects with every codec: half an hour, some GB below the temporary folder
 bench-scale: $(READY)
 	$(BIN)/python benchmarks/scale.py --write
+
+# ten minutes: training steps with pictures from disk beside one fixed batch, and with options that may be faster
+bench-training: $(READY)
+	$(BIN)/python benchmarks/training.py --write
 
 # scikit-learn is left out where 200 million pixels would not fit in memory
 bench-metrics: $(READY)

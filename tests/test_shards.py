@@ -53,6 +53,8 @@ def test_round_trip(tmp_path: Path, channels: int, shape: tuple[int, ...]) -> No
                 np.testing.assert_array_equal(picture.image, after)
                 np.testing.assert_array_equal(picture.label, label)
                 np.testing.assert_array_equal(picture.region, region)
+                for found, expected_array in zip(data.shown(task, row), (after, label), strict=True):
+                    np.testing.assert_array_equal(found, expected_array)
                 assert (picture.healthy_index, picture.variant) == (i, v)
                 assert picture.recipe == data.recipe(task, row) == small_recipe(task, samples[i], v)
             assert data.rows_of(task, 0) == [0, 1]

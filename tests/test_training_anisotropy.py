@@ -7,7 +7,7 @@ from tiny_dataset import TASKS, write_tiny
 
 from synthanom.shards import DataSet
 from synthanom.training.anisotropy import thick_slices, thickening
-from synthanom.training.batches import PictureDataset, StoredPictures
+from synthanom.training.batches import StoredPictures, read_batch
 from synthanom.training.folds import choose_run
 from synthanom.training.rows import Pick, index_rows, training_picks
 
@@ -50,10 +50,8 @@ def data(tmp_path_factory):
 
 def test_the_label_goes_where_the_picture_goes(data):
     source = StoredPictures(data=data)
-    plain, thick = (
-        PictureDataset(source, [Pick(healthy=0, task="sink", row=0, thick=how)])[0] for how in (None, (0.6, 4.0))
-    )
-    for before, after in ((plain.images[0], thick.images[0]), (plain.labels, thick.labels)):
+    plain, thick = (read_batch(source, [Pick(healthy=0, task="sink", row=0, thick=how)]) for how in (None, (0.6, 4.0)))
+    for before, after in ((plain.images[0, 0], thick.images[0, 0]), (plain.labels[0], thick.labels[0])):
         assert after.numpy() == pytest.approx(thick_slices(before.numpy(), 1, 4.0), abs=1e-6)  # axis int(0.6 * 2)
         assert not np.array_equal(before.numpy(), after.numpy())
     assert thick.labels.min() >= 0 and thick.labels.max() <= 1

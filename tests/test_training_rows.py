@@ -1,5 +1,9 @@
 """Which pictures an epoch shows, and that readers in any number of processes show the same."""
 
+import gc
+import multiprocessing
+import threading
+import time
 from collections import Counter
 from itertools import pairwise
 
@@ -10,7 +14,7 @@ from tiny_dataset import TASKS, tiny_row, tiny_sample, write_tiny
 
 from synthanom.errors import SynthanomError
 from synthanom.shards import DataSet, check
-from synthanom.training.batches import PictureDataset, StoredPictures, make_loader
+from synthanom.training.batches import THREAD_NAME, Reader, StoredPictures, make_loader, read_batch
 from synthanom.training.folds import choose_run
 from synthanom.training.rows import Pick, index_rows, training_picks, validation_picks
 
@@ -107,7 +111,7 @@ def test_pictures_are_those_stored_and_mirrored_ones_are_mirrored(data):
     row = data.rows_of("source", 4)[1]
     expected = tiny_row(samples, 4, TASKS.index("source"), 1).boxes[0]
     plain, mirrored, healthy = (
-        PictureDataset(source, [pick])[0]
+        read_batch(source, [pick])
         for pick in (
             Pick(healthy=4, task="source", row=row),
             Pick(healthy=4, task="source", row=row, flip=True),
@@ -115,10 +119,10 @@ def test_pictures_are_those_stored_and_mirrored_ones_are_mirrored(data):
         )
     )
     inside = (slice(None), *(slice(c, c + s) for c, s in zip(expected.corner, expected.size, strict=True)))
-    assert np.array_equal(plain.images.numpy()[inside], expected.values)
-    assert float(plain.labels.max()) == np.float32(0.9) and plain.labels.shape == (16, 16)
+    assert np.array_equal(plain.images[0].numpy()[inside], expected.values)
+    assert float(plain.labels.max()) == np.float32(0.9) and plain.labels.shape == (1, 16, 16)
     assert torch.equal(mirrored.images, plain.images.flip(-1)) and torch.equal(mirrored.labels, plain.labels.flip(-1))
-    assert np.array_equal(healthy.images.numpy(), samples[4].image[..., ::-1]) and not healthy.labels.any()
+    assert np.array_equal(healthy.images[0].numpy(), samples[4].image[..., ::-1]) and not healthy.labels.any()
 
 
 def test_workers_do_not_change_the_batches(data):
@@ -131,6 +135,48 @@ def test_workers_do_not_change_the_batches(data):
     assert [len(b.images) for b in none] == [3, 3, 2]
     for a, b in zip(none, two, strict=True):
         assert torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels)
+
+
+def test_processes_stay_from_epoch_to_epoch_and_sequences_follow_each_other(data):
+    picks = [[Pick(healthy=i)] for i in range(6)]
+    reader = Reader(StoredPictures(data=data), 2)
+    first = iter(reader.batches(picks))
+    shown = [next(first) for _ in picks]  # not asked for the end, as a trainer that knows the length
+    started = {process.pid for process in multiprocessing.active_children()}
+    assert len(started) == 2
+    again = list(reader.batches(picks[::-1]))
+    assert {process.pid for process in multiprocessing.active_children()} == started
+    assert next(first, None) is None
+    assert all(torch.equal(a.images, b.images) for a, b in zip(shown, again[::-1], strict=True))
+    reader.close()
+    del first
+    gc.collect()
+    assert not multiprocessing.active_children()
+
+
+def test_without_processes_a_thread_reads_one_batch_ahead(data):
+    asked, stored = [], StoredPictures(data=data)
+
+    class Noted:
+        def picture(self, pick):
+            asked.append((pick.healthy, threading.current_thread().name.startswith(THREAD_NAME)))
+            return stored.picture(pick)
+
+    batches = iter(Reader(Noted(), 0).batches([[Pick(healthy=i)] for i in range(4)]))
+    next(batches)
+    wait_for(lambda: len(asked) == 2)
+    next(batches)
+    wait_for(lambda: len(asked) == 3)
+    batches.close()
+    assert [number for number, _ in asked] == [0, 1, 2] and all(apart for _, apart in asked)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(THREAD_NAME)]
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def test_nothing_to_train_or_validate_on_is_refused(tmp_path):

@@ -16,6 +16,8 @@ from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, Box, overlapping
 from synthanom.shards.handle import Columns, ShardFile, whole
 from synthanom.shards.layout import ShardKind, packed_length
 
+Change = tuple[tuple[int, ...], ImageArray, ImageArray]  # corner, values (C, *size), labels (*size)
+
 
 class HealthyShard:
     """A healthy shard, open for reading."""
@@ -124,6 +126,16 @@ class AnomalyShard:
         """
         return self.file.read(f"row {row}", lambda columns: self._boxes(columns, row))
 
+    def changes(self, row: int) -> tuple[Change, ...]:
+        """Corner, values and labels of each box of a row; neither region nor recipe is read.
+
+        Raises
+        ------
+        SynthanomError
+            If the row is damaged.
+        """
+        return self.file.read(f"row {row}", lambda columns: self._changes(columns, row))
+
     def marks(self, row: int) -> tuple[ImageArray, MaskArray]:
         """Labels and region of a row's boxes, one after the other.
 
@@ -132,29 +144,37 @@ class AnomalyShard:
         SynthanomError
             If the row is damaged.
         """
-        first, last = self._rows[row : row + 2].tolist()
-        start, stop = (self._values[[first, last]] // self._kind.channels).tolist()  # in voxels
-        return self.file.read(f"row {row}", lambda columns: _marks(columns, start, stop))
+        _, ends = self._extent(row)
+        start, stop = int(ends[0]), int(ends[-1])
+        return self.file.read(f"row {row}", lambda c: (c["labels"][start:stop], _region(c, start, stop)))
+
+    def _changes(self, columns: Columns, row: int) -> tuple[Change, ...]:
+        """One read per column: the boxes of a row lie behind each other."""
+        channels, first, ends = self._kind.channels, *self._extent(row)
+        start, stop = int(ends[0]), int(ends[-1])
+        values, labels = columns["values"][start * channels : stop * channels], columns["labels"][start:stop]
+        return tuple(
+            (
+                tuple(self._corner[k].tolist()),
+                values[a * channels : b * channels].reshape(-1, *self._size[k].tolist()),
+                labels[a:b].reshape(self._size[k].tolist()),
+            )
+            for k, (a, b) in enumerate(pairwise((ends - start).tolist()), first)
+        )
 
     def _boxes(self, columns: Columns, row: int) -> tuple[Box, ...]:
-        """One read per column: the boxes of a row lie behind each other."""
+        changes, (_, ends) = self._changes(columns, row), self._extent(row)
+        region = _region(columns, int(ends[0]), int(ends[-1]))
+        parts = np.split(region, ends[1:-1] - ends[0])
+        return tuple(
+            Box(corner=corner, values=values, labels=labels, region=part.reshape(labels.shape))
+            for (corner, values, labels), part in zip(changes, parts, strict=True)
+        )
+
+    def _extent(self, row: int) -> tuple[int, npt.NDArray[np.int64]]:
+        """The first box of a row, and where its boxes begin and the last ends, in voxels."""
         first, last = self._rows[row : row + 2].tolist()
-        ends = self._values[first : last + 1] // self._kind.channels  # in voxels
-        start, stop = int(ends[0]), int(ends[-1])
-        values = columns["values"][start * self._kind.channels : stop * self._kind.channels]
-        labels, region = _marks(columns, start, stop)
-        boxes = []
-        for k, (a, b) in enumerate(pairwise((ends - start).tolist()), first):
-            size = tuple(self._size[k].tolist())
-            boxes.append(
-                Box(
-                    corner=tuple(self._corner[k].tolist()),
-                    values=values[a * self._kind.channels : b * self._kind.channels].reshape(-1, *size),
-                    labels=labels[a:b].reshape(size),
-                    region=region[a:b].reshape(size),
-                )
-            )
-        return tuple(boxes)
+        return first, self._values[first : last + 1] // self._kind.channels
 
     def _check(self, healthy_count: int) -> None:
         """Raise unless the offsets fit the columns and every box lies in the image."""
@@ -194,7 +214,6 @@ def ordered(healthy_index: npt.NDArray[Any], variant: npt.NDArray[Any]) -> bool:
     return bool(((step > 0) | ((step == 0) & (np.diff(variant) > 0))).all())
 
 
-def _marks(columns: Columns, start: int, stop: int) -> tuple[ImageArray, MaskArray]:
+def _region(columns: Columns, start: int, stop: int) -> MaskArray:
     packed = columns["region"][start // 8 : packed_length(stop)]
-    region = np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)
-    return columns["labels"][start:stop], region
+    return np.unpackbits(packed)[start % 8 : start % 8 + stop - start].view(np.bool_)

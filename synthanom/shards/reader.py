@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import ImageArray, MaskArray
+from synthanom.arrays import ImageArray, MaskArray, box_slices
 from synthanom.errors import SynthanomError
 from synthanom.listed import listed_rows
 from synthanom.manifest import DAMAGED, FileRecord, Manifest, read_manifest
@@ -263,6 +263,24 @@ class DataSet:
             healthy_index=stored.healthy_index,
             variant=stored.variant,
         )
+
+    def shown(self, task: str, row: int) -> tuple[ImageArray, ImageArray]:
+        """Image (C, *S) and label (*S) of an anomaly row, as `anomaly`; its region and recipe are not read.
+
+        Raises
+        ------
+        SynthanomError
+            As `anomaly`.
+        """
+        shard, inside = self._shards().anomaly_place(task, row)
+        healthy, place = self._shards().healthy_place(int(shard.healthy_index[inside]))
+        image = healthy.image(place)
+        label = np.zeros(self.shape, dtype=np.float32)
+        for corner, values, labels in shard.changes(inside):
+            box = box_slices(corner, labels.shape)
+            image[(slice(None), *box)] = values
+            label[box] = labels
+        return image, label
 
     def table(self, name: str) -> list[dict[str, str]]:
         """The lines of a table beside the shards, ``"skipped.csv"`` or ``"cases.csv"``, by the names of its columns.

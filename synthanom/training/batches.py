@@ -1,19 +1,23 @@
 """Pictures with labels as batches of tensors, read from shards or made on the fly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from synthanom.arrays import ImageArray
 from synthanom.shards import DataSet
+from synthanom.training.ahead import one_ahead
 from synthanom.training.anisotropy import thick_slices
 from synthanom.training.rows import Pick
+
+THREAD_NAME = "synthanom-read"
 
 
 class TrainingBatch(NamedTuple):
@@ -47,34 +51,28 @@ class StoredPictures:
         if pick.task is None or pick.row is None:
             image = self.data.healthy(pick.healthy).image
             return image, np.zeros(image.shape[1:], dtype=np.float32)
-        found = self.data.anomaly(pick.task, pick.row)
-        return found.image, found.label
+        return self.data.shown(pick.task, pick.row)
 
 
-class PictureDataset(Dataset[TrainingBatch]):
-    """The pictures of one epoch, in order; it holds no state that reading changes."""
+def read_batch(source: PictureSource, picks: Sequence[Pick]) -> TrainingBatch:
+    """The pictures of some picks as one batch.
 
-    def __init__(self, source: PictureSource, picks: Sequence[Pick]) -> None:
-        self.source = source
-        self.picks = tuple(picks)
-
-    def __len__(self) -> int:
-        return len(self.picks)
-
-    def __getitem__(self, index: int) -> TrainingBatch:
-        pick = self.picks[index]
-        image, label = self.source.picture(pick)
+    Raises
+    ------
+    SynthanomError
+        As the source's `picture`.
+    """
+    images: list[ImageArray] = []
+    labels: list[ImageArray] = []
+    for pick in picks:
+        image, label = source.picture(pick)
         if pick.thick is not None:
             axis = int(pick.thick[0] * label.ndim)
             image, label = (thick_slices(array, axis - label.ndim, pick.thick[1]) for array in (image, label))
-        if pick.flip:
-            image, label = image[..., ::-1], label[..., ::-1]
-        return TrainingBatch(torch.from_numpy(_own(image)), torch.from_numpy(_own(label)))
-
-
-def _own(array: ImageArray) -> ImageArray:
-    """The array, or a copy where torch would refuse it: samples are read-only, mirrored arrays run backwards."""
-    return array if array.flags.writeable and array.flags.c_contiguous else array.copy()
+        images.append(image[..., ::-1] if pick.flip else image)
+        labels.append(label[..., ::-1] if pick.flip else label)
+    # by numpy: torch would start threads of its own in every thread that stacks
+    return TrainingBatch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(labels)))
 
 
 def portions(picks: Sequence[Pick], batch_size: int, *, rank: int = 0, ranks: int = 1) -> tuple[tuple[Pick, ...], ...]:
@@ -92,22 +90,86 @@ def share(count: int, rank: int, ranks: int) -> tuple[int, int]:
     return count * rank // ranks, count * (rank + 1) // ranks
 
 
-def make_loader(
-    source: PictureSource,
-    picks: Sequence[Pick],
-    *,
-    batch_size: int,
-    workers: int,
-    pin: bool = False,
-    rank: int = 0,
-    ranks: int = 1,
-) -> DataLoader[TrainingBatch]:
-    """Batches of the picks in their order, the same for any number of `workers`; one process's part of each."""
-    parts = portions(picks, batch_size, rank=rank, ranks=ranks)
-    places = np.cumsum([0, *(len(part) for part in parts)])
-    return DataLoader(
-        PictureDataset(source, [pick for part in parts for pick in part]),
-        batch_sampler=[list(range(int(low), int(high))) for low, high in pairwise(places)],
-        num_workers=workers,
-        pin_memory=pin,
-    )
+class Reader:
+    """Reads or makes batches ahead of the network, epoch after epoch; they do not depend on how.
+
+    Parameters
+    ----------
+    source : PictureSource
+    workers : int
+        Processes, which start with the first batch and stay until `close`; with 0 a thread reads one batch ahead.
+    """
+
+    def __init__(self, source: PictureSource, workers: int) -> None:
+        self._source = source
+        self._turn = _Turn()
+        self._loader: DataLoader[TrainingBatch] | None = None
+        if workers:
+            self._loader = DataLoader(
+                _Batches(source), batch_size=None, sampler=self._turn, num_workers=workers, persistent_workers=True
+            )
+
+    def batches(self, parts: Sequence[Sequence[Pick]]) -> "ReadBatches":
+        """The batches of these picks, in order; one such sequence can be gone through at a time."""
+        return ReadBatches(self, tuple(parts))
+
+    def read(self, parts: Sequence[Sequence[Pick]]) -> Iterator[TrainingBatch]:
+        """Yield the batches.
+
+        Raises
+        ------
+        SynthanomError
+            As the source's `picture`, when it is the turn of that batch.
+        """
+        if self._loader is None:
+            yield from one_ahead(partial(read_batch, self._source), parts, THREAD_NAME)
+            return
+        self._turn.parts = parts
+        # no further than the last one: by then the processes may be at work on another sequence
+        yield from islice(self._loader, len(parts))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._loader = None
+
+
+@dataclass(frozen=True, eq=False)
+class ReadBatches:
+    """The batches of one epoch or validation; the same every time."""
+
+    reader: Reader
+    parts: tuple[Sequence[Pick], ...]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        return self.reader.read(self.parts)
+
+
+class _Turn(Sampler[Sequence[Pick]]):
+    """The picks of each batch of whoever reads at the moment."""
+
+    def __init__(self) -> None:
+        self.parts: Sequence[Sequence[Pick]] = ()
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __iter__(self) -> Iterator[Sequence[Pick]]:
+        return iter(self.parts)
+
+
+class _Batches(Dataset[TrainingBatch]):
+    """Batches by their picks: it knows no epoch, so that processes can stay."""
+
+    def __init__(self, source: PictureSource) -> None:
+        self._source = source
+
+    def __getitem__(self, picks: Sequence[Pick]) -> TrainingBatch:
+        return read_batch(self._source, picks)
+
+
+def make_loader(source: PictureSource, picks: Sequence[Pick], *, batch_size: int, workers: int) -> ReadBatches:
+    """Batches of the picks in their order, the same for any number of `workers`."""
+    return Reader(source, workers).batches(portions(picks, batch_size))

@@ -108,6 +108,8 @@ class TrainingConfig(BaseModel):
     anisotropy: float = Field(default=0.0, ge=0, le=1)  # probability that one axis is reduced and enlarged again
     anisotropy_factor: float = Field(default=5.0, gt=1)  # reduced by Uniform(1, this)
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    channels_last: bool = False  # memory layout of images and weights
+    compile: bool = False  # training steps, by torch.compile
     aggregation: ChosenAggregation = None  # "validation": the best on the validation pictures
     calibration: CalibrationConfig = CalibrationConfig()
     pairing: Pairing = "crossed"

@@ -13,7 +13,7 @@ import torch
 from synthanom.detectors.abstract import AbstractDetector
 from synthanom.errors import SynthanomError
 from synthanom.recipe import Recipe
-from synthanom.training.batches import PictureDataset, PictureSource, StoredPictures, TrainingBatch
+from synthanom.training.batches import PictureSource, StoredPictures, TrainingBatch, read_batch
 from synthanom.training.folder import write_json
 from synthanom.training.live import LivePictures
 from synthanom.training.rows import Pick
@@ -100,8 +100,8 @@ class Culprits:
     def _described(self, pick: Pick, detector: AbstractDetector, path: Path) -> dict[str, Any]:
         """A picture with everything that is known of it; a recipe that nothing stores is written beside `path`."""
         assert self.source is not None
-        batch = PictureDataset(self.source, [pick])[0]
-        image, label = batch.images.numpy(), batch.labels.numpy()
+        batch = read_batch(self.source, [pick])
+        image, label = batch.images[0].numpy(), batch.labels[0].numpy()
         data = _stored(self.source).data
         known: dict[str, Any] = {
             "id": data.healthy_ids[pick.healthy],
@@ -149,8 +149,7 @@ def _loss(detector: AbstractDetector, batch: TrainingBatch) -> float:
     """The loss of one picture by the present weights."""
     device = next(detector.module.parameters()).device
     with torch.no_grad():
-        single = TrainingBatch(batch.images[None].to(device), batch.labels[None].to(device))
-        return float(detector.loss(single).total)
+        return float(detector.loss(TrainingBatch(batch.images.to(device), batch.labels.to(device))).total)
 
 
 def _number(value: float) -> float | str:

@@ -24,6 +24,7 @@ from synthanom.training.batches import PictureSource, StoredPictures
 from synthanom.training.checkpoint import ModelCard, build_detector, versions
 from synthanom.training.config import AggregationConfig, TrainingConfig
 from synthanom.training.culprits import Culprits
+from synthanom.training.execution import lay_out
 from synthanom.training.fitting import Fitting
 from synthanom.training.folder import RESUME
 from synthanom.training.folds import Run
@@ -34,7 +35,6 @@ from synthanom.training.rows import RowIndex
 
 # what Lightning and torch say about choices that are made on purpose here; everything else is shown
 EXPECTED_WARNINGS = (
-    r".*does not have many workers.*",
     r".*smaller than the logging interval.*",
     r"GPU available but not used.*",
     r".*Experiment logs directory.*exists and is not empty.*",
@@ -96,6 +96,8 @@ def planned_fit(
             allow_import=True,
             detector=config.detector,
         )
+    if config.channels_last:
+        lay_out(detector.module)
     source = _source(data, run, config, donors)
     culprits = Culprits(run=out, source=source)
     module = Fitting(detector, source, index=index, run=run, config=config, workers=workers, culprits=culprits)
@@ -149,6 +151,7 @@ def fit(planned: PlannedFit, *, further: tuple[Callback, ...] = (), first: bool 
         try:
             _run_trainer(trainer, planned.module, resume_file(planned.out, planned.module))
         finally:
+            planned.module.reader.close()
             end_group()
     return trainer
 

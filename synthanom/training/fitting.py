@@ -7,13 +7,13 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from synthanom.detectors.abstract import AbstractDetector, Losses
 from synthanom.metrics import RankingAccumulator
-from synthanom.training.batches import PictureSource, TrainingBatch, make_loader, portions, share
+from synthanom.training.batches import PictureSource, ReadBatches, Reader, TrainingBatch, portions, share
 from synthanom.training.config import TrainingConfig
 from synthanom.training.culprits import Culprits, Spoiled
+from synthanom.training.execution import channels_last
 from synthanom.training.folds import Run
 from synthanom.training.keyed import keyed_number
 from synthanom.training.live import LivePictures
@@ -58,8 +58,11 @@ class Fitting(LightningModule):
         self.index = index
         self.run = run
         self.config = config
-        self.workers = workers
+        self.reader = Reader(source, workers)
         self.culprits = culprits
+        # training steps only: their shapes are few, and each is compiled for itself, so that a continuation does the
+        # same arithmetic. The stored module stays as it is: weights have the same names
+        self._training_loss = torch.compile(detector.loss, dynamic=False) if config.compile else detector.loss
         self._shown: tuple[Pick, ...] = ()  # of this epoch
         self._validated = validation_picks(index, run)
         self._ranking: RankingAccumulator | None = None  # of this validation
@@ -89,7 +92,7 @@ class Fitting(LightningModule):
             )
         return self._loader(self._shown)
 
-    def val_dataloader(self) -> DataLoader[TrainingBatch]:
+    def val_dataloader(self) -> ReadBatches:
         """The validation pictures, the same every time."""
         return self._loader(self._validated)
 
@@ -106,7 +109,7 @@ class Fitting(LightningModule):
         # what the network itself draws (dropout) must be drawn again after an interruption; seeding at the start of an
         # epoch would not do: Lightning leaves that hook out in the first epoch after a restart
         torch.manual_seed(keyed_number(self.config.seed, *names))
-        losses = self.detector.loss(batch)
+        losses = self._training_loss(self._laid_out(batch))
         self._refuse_spoiled(losses, batch, "training", number)
         own, together = self._counts(self._shown, number)
         self._log_losses(losses, "train", own)
@@ -125,7 +128,7 @@ class Fitting(LightningModule):
             If it is not finite.
         """
         own, _ = self._counts(self._validated, number)
-        counted = batch
+        batch = counted = self._laid_out(batch)
         if self.detector.needs.loss == "healthy":
             healthy = batch.labels.flatten(1).amax(dim=1) == 0
             counted = TrainingBatch(batch.images[healthy], batch.labels[healthy])
@@ -159,10 +162,12 @@ class Fitting(LightningModule):
         """Which of how many processes this is."""
         return int(self.global_rank), int(self.trainer.world_size)
 
-    def _loader(self, picks: tuple[Pick, ...]) -> DataLoader[TrainingBatch]:
+    def _loader(self, picks: tuple[Pick, ...]) -> ReadBatches:
         rank, ranks = self._processes()
-        size = self.config.batch_size
-        return make_loader(self.source, picks, batch_size=size, workers=self.workers, rank=rank, ranks=ranks)
+        return self.reader.batches(portions(picks, self.config.batch_size, rank=rank, ranks=ranks))
+
+    def _laid_out(self, batch: TrainingBatch) -> TrainingBatch:
+        return batch._replace(images=channels_last(batch.images)) if self.config.channels_last else batch
 
     def _counts(self, picks: tuple[Pick, ...], number: int) -> tuple[int, int]:
         """Pictures of a batch that this process has, and that all have."""

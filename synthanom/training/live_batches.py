@@ -1,7 +1,6 @@
 """Anomalies made while training, where the network trains: a whole batch at once, one batch ahead of the network."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from synthanom.batched.making import Made, can_make, make_batch
 from synthanom.batched.pool import DonorPool
 from synthanom.shards import DataSet
 from synthanom.streams import KeyedStreams
+from synthanom.training.ahead import one_ahead
 from synthanom.training.anisotropy import thick_slices
 from synthanom.training.batches import TrainingBatch, portions
 from synthanom.training.live import LivePictures
@@ -196,21 +196,8 @@ class LiveBatches:
         SynthanomError
             As `LiveMaker.make`, when it is the turn of the batch that could not be made.
         """
-        if not self.picks:
-            return
         parts = portions(self.picks, self.batch_size, rank=self.rank, ranks=self.ranks)
-        thread = ThreadPoolExecutor(1, thread_name_prefix=THREAD_NAME)
-        try:
-            coming = thread.submit(self.maker.make, parts[0])
-            for following in parts[1:]:
-                ready = coming.result()
-                coming = thread.submit(self.maker.make, following)
-                yield handed_over(ready)
-            last = coming.result()
-        finally:
-            thread.shutdown(wait=True, cancel_futures=True)
-        # outside, for callers that know the length and never ask for the end
-        yield handed_over(last)
+        return map(handed_over, one_ahead(self.maker.make, parts, THREAD_NAME))
 
 
 def _side_stream(device: torch.device) -> torch.cuda.Stream | None:

@@ -18,6 +18,7 @@ from synthanom.training.calibrate import calibrate
 from synthanom.training.checkpoint import load_model, save_card, versions
 from synthanom.training.config import AggregationConfig, TrainingConfig
 from synthanom.training.device import DeviceChoice, checked_devices, chosen_device
+from synthanom.training.execution import check_compiler
 from synthanom.training.fit import PlannedFit, fit, planned_fit
 from synthanom.training.folder import finished, locked, mark_finished, prepare_folder, record_start, remove_leftovers
 from synthanom.training.folds import Run
@@ -112,6 +113,8 @@ def train(
     target = chosen_device(device)
     checked_devices(devices, target, config.batch_size)
     chosen, index = plan(data, config, train_tasks=train_tasks, run=run)
+    if config.compile:
+        check_compiler(target)
     prepare_folder(out, config, describe(data, chosen, train_tasks))
     with locked(out):
         remove_leftovers(out)
