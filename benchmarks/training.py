@@ -47,7 +47,6 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "compile": {"compile": True},
     "all three": {"precision": "bf16-mixed", "channels_last": True, "compile": True},
 }
-TURNS = 2  # of all options
 WARM = 2  # first steps that do not count: allocation, compiling
 TARGET = 1.05
 HEAD = """Written by `make bench-training` on {date}, {device}, torch {torch}; load {load}.
@@ -57,7 +56,7 @@ with the others in the same run; target at most {target:g}. *Reading* is the pro
 shares of what its step takes of the processor. No worker processes is the default: a thread reads one batch ahead.
 """
 SPEEDS = """Steps on the fixed batch with options of the configuration, in shares of the step without them (below 1 is
-faster), medians of {turns} turns; *compiling* is what the first step took longer, in seconds.
+faster), medians over one or two turns; *compiling* is what the first compiled step took longer.
 """
 
 
@@ -77,7 +76,9 @@ class Preset:
     cpu_batch : int or None
         On a CPU, where the preset's own batch would take too long or too much memory.
     option_steps : int
-        Of each option, twice.
+        Of each option, in every turn.
+    turns : int
+        Of all options.
     """
 
     config: str
@@ -86,6 +87,7 @@ class Preset:
     rounds: int
     cpu_batch: int | None = None
     option_steps: int = 10
+    turns: int = 2
 
     @property
     def name(self) -> str:
@@ -94,11 +96,11 @@ class Preset:
 
 
 PRESETS = (
-    Preset(config="demo", shape=(40, 48, 40), subjects=20, rounds=4),
-    Preset(config="cpu_small", shape=(128, 128), subjects=80, rounds=4),
-    Preset(config="cpu_small", shape=(40, 48, 40), subjects=80, rounds=3),
-    Preset(config="chest_xray", shape=(256, 256), subjects=40, rounds=1, cpu_batch=8, option_steps=3),
-    Preset(config="brain", shape=(80, 112, 80), subjects=10, rounds=1, cpu_batch=2, option_steps=2),
+    Preset(config="demo", shape=(40, 48, 40), subjects=20, rounds=3),
+    Preset(config="cpu_small", shape=(128, 128), subjects=80, rounds=3),
+    Preset(config="cpu_small", shape=(40, 48, 40), subjects=40, rounds=1, option_steps=3),
+    Preset(config="chest_xray", shape=(256, 256), subjects=40, rounds=1, cpu_batch=8, option_steps=2, turns=1),
+    Preset(config="brain", shape=(80, 112, 80), subjects=10, rounds=1, cpu_batch=1, option_steps=2, turns=1),
 )
 QUICK = (Preset(config="demo", shape=(16, 18, 16), subjects=10, rounds=1, option_steps=2),)
 
@@ -199,6 +201,7 @@ def main() -> None:
 def measure(preset: Preset, options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Seconds of a preset's steps."""
     with tempfile.TemporaryDirectory() as folder, DataSet.open(build(preset, Path(folder))) as data:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/compiled"  # what an earlier run compiled must not be found
         given = {"batch_size": preset.cpu_batch} if chosen_device("auto") == "cpu" else {}
         config = load_config(ROOT / "configs" / f"{preset.config}.yaml", data.shape, given)
         row = {
@@ -258,7 +261,7 @@ def by_option(
     """Seconds of a step on a fixed batch with each option, and what its first step took longer."""
     steps: dict[str, list[float]] = {name: [] for name in options}
     first: dict[str, float] = {}
-    for turn in range(TURNS):
+    for turn in range(preset.turns):
         for name, changes in options.items():
             changed = TrainingConfig.model_validate({**config.model_dump(), **changes})
             (epoch,) = timed(data, changed, folder / f"{turn} {name}", (FIXED,), 1, WARM + preset.option_steps)[FIXED]
@@ -271,8 +274,8 @@ def by_option(
 def timed(
     data: DataSet, config: TrainingConfig, out: Path, kinds: Sequence[str], rounds: int, repeated: int | None
 ) -> dict[str, list[Epoch]]:
-    """Train for some rounds of epochs of each kind; where there are several, after one of each that does not count."""
-    rounds += len(kinds) > 1
+    """Train for some rounds of epochs of each kind; where there are several rounds, after one that does not count."""
+    rounds += rounds > 1
     epochs = rounds * len(kinds)
     # no validation, no end before the last round
     settings = {"epochs": epochs, "validate_every": epochs + 1, "patience_steps": 10**6}
@@ -308,7 +311,7 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     if not options:
         return tables
     head = ["preset", "batch", "s", *options, "compiling, s"]
-    return tables + "\n" + SPEEDS.format(turns=TURNS) + "\n" + pages.table(head, [_option_line(row) for row in rows])
+    return tables + "\n" + SPEEDS + "\n" + pages.table(head, [_option_line(row) for row in rows])
 
 
 def _loading_line(row: Mapping[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ def test_kinds_take_turns_in_one_run_and_options_are_what_they_say(bench, tmp_pa
     page = tmp_path / "speed.md"
     page.write_text("# Speed\n\n<!-- measured: training -->\nold\n<!-- end: training -->\n\nWhat is left.\n")
     monkeypatch.setattr(bench, "PAGE", page)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # set, so that it is put back
     monkeypatch.setattr(bench, "build", lambda preset, folder: write_tiny(folder / "data"))
     monkeypatch.setattr(bench, "load_config", lambda path, shape, given: parse_config(SMALL))
     trained, seen = [], bench.timed

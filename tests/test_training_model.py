@@ -8,7 +8,6 @@ import torch
 from lively import lively
 
 from synthanom.errors import SynthanomError
-from synthanom.training.calibrate import spaced
 from synthanom.training.checkpoint import (
     ModelCard,
     build_detector,
@@ -20,7 +19,6 @@ from synthanom.training.checkpoint import (
 )
 from synthanom.training.config import AggregationConfig, NetworkConfig
 from synthanom.training.predict import raw_score_map, score_map, score_maps
-from synthanom.training.rows import Pick
 
 UNET = NetworkConfig(name="unet", settings={"base": 2, "resolutions": 2})
 
@@ -162,10 +160,3 @@ def test_a_full_disk_leaves_the_old_model(tmp_path, monkeypatch):
     with pytest.raises(SynthanomError, match="No space left"):
         write_model(tmp_path, seed=1)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-
-
-def test_spaced_keeps_both_ends():
-    picks = [Pick(healthy=i) for i in range(100)]
-    few = spaced(picks, 7)
-    assert len(few) == 7 and (few[0].healthy, few[-1].healthy) == (0, 99)
-    assert spaced(picks[:5], 7) == tuple(picks[:5])

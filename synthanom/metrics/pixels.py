@@ -1,6 +1,6 @@
 """All pixels of a set of maps, two bytes and a bit each: the bin of the score, and the mask."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -159,34 +159,51 @@ class PixelStore:
         for bins in self._bins:
             bins[:] = anew[bins]
         low, high = self._ends[seen].T
-        return _scores(low), low == high
+        return scores_of(low), low == high
 
     def _lay(self) -> None:
         """Lay bins by the pixels held, and put these into them."""
-        from synthanom.metrics.histogram import BINS
-
-        fine = [_fine(held) for held in self._held]
-        marked = [f[np.unpackbits(p, count=f.size).view(bool)] for f, p in zip(fine, self._packed, strict=True)]
-        every, positive = np.sort(np.concatenate(fine)), np.sort(np.concatenate(marked))
-        shares = np.linspace(0, 1, SHARES)
-        cuts = [np.arange(0, BINS, GRID), _at(every, shares), _at(every, 1 - np.geomspace(HIGHEST, 1, SHARES))]
-        cuts += [_at(positive, shares)] if positive.size else []
-        # also after them, so that a score that many pixels share is alone in its bin
-        starts = np.unique(np.concatenate([*cuts, *(cut + 1 for cut in cuts[1:])]))
-        marks = np.zeros(BINS, bool)
-        marks[starts[(starts > 0) & (starts < BINS)]] = True
-        self._table = np.cumsum(marks).astype(np.uint16)
-        self._ends = np.tile(np.array([2**32 - 1, 0], np.uint32), (int(self._table[-1]) + 1, 1))
+        self._table, self._ends = laid_bins(self._held, self._packed)
         self._bins = [self._binned(held) for held in self._held]
         self._held = []
 
     def _binned(self, flat: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
-        from synthanom.metrics.pixel_counts import place_in
-
         assert self._table is not None
-        out = np.empty(flat.size, np.uint16)
-        place_in(flat, self._table, self._ends, out)
-        return out
+        return binned(flat, self._table, self._ends)
+
+
+def laid_bins(
+    held: Sequence[npt.NDArray[np.float32]], packed: Sequence[npt.NDArray[np.uint8]]
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
+    """Lay bins by some scores and their masks, packed: the bin of each fine bin, and room for each bin's ends.
+
+    The ends, lowest and highest key that a bin saw, are those of empty bins.
+    """
+    from synthanom.metrics.histogram import BINS
+
+    fine = [_fine(scores) for scores in held]
+    marked = [f[np.unpackbits(p, count=f.size).view(bool)] for f, p in zip(fine, packed, strict=True)]
+    every, positive = np.sort(np.concatenate(fine)), np.sort(np.concatenate(marked))
+    shares = np.linspace(0, 1, SHARES)
+    cuts = [np.arange(0, BINS, GRID), _at(every, shares), _at(every, 1 - np.geomspace(HIGHEST, 1, SHARES))]
+    cuts += [_at(positive, shares)] if positive.size else []
+    # also after them, so that a score that many pixels share is alone in its bin
+    starts = np.unique(np.concatenate([*cuts, *(cut + 1 for cut in cuts[1:])]))
+    marks = np.zeros(BINS, bool)
+    marks[starts[(starts > 0) & (starts < BINS)]] = True
+    table = np.cumsum(marks).astype(np.uint16)
+    return table, np.tile(np.array([2**32 - 1, 0], np.uint32), (int(table[-1]) + 1, 1))
+
+
+def binned(
+    flat: npt.NDArray[np.float32], table: npt.NDArray[np.uint16], ends: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.uint16]:
+    """The bin of each score (n,); `ends` are widened."""
+    from synthanom.metrics.pixel_counts import place_in
+
+    out = np.empty(flat.size, np.uint16)
+    place_in(flat, table, ends, out)
+    return out
 
 
 def _fine(flat: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -202,7 +219,7 @@ def _at(ascending: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> np
     return ascending[np.rint(shares * (ascending.size - 1)).astype(np.int64)]
 
 
-def _scores(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+def scores_of(keys: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     """The scores of keys: the inverse of `ordered_keys`."""
     positive = keys >= np.uint32(0x80000000)
     return np.where(positive, keys ^ np.uint32(0x80000000), ~keys).view(np.float32)

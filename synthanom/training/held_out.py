@@ -1,12 +1,13 @@
 """How thresholds do on subjects that they were not chosen on."""
 
-import hashlib
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.metrics import bootstrap_interval
 from synthanom.training.config import CalibrationConfig
 from synthanom.training.scored import Scored
@@ -16,13 +17,22 @@ DRAWS = 1000
 SEED = 0  # of the bootstrap
 Counts = npt.NDArray[np.int64]
 LEVELS = ("sample", "pixel")
+Maps = Iterable[tuple[ImageArray, MaskArray]]
 
 
-def held_out_checks(scored: Scored, settings: CalibrationConfig) -> dict[str, Any] | None:
+def held_out_checks(scored: Scored, settings: CalibrationConfig, again: Callable[[], Maps]) -> dict[str, Any] | None:
     """Choose thresholds on one half of the subjects, call the pictures of the other half, and the other way round.
 
     The thresholds that a model keeps are chosen on all validation subjects, so that there is nobody left to check them
     on; this checks the procedure, a little pessimistically, as each half has half the subjects.
+
+    Parameters
+    ----------
+    scored : Scored
+    settings : CalibrationConfig
+    again : callable
+        Gives map and labels of each picture once more, in order: what is called is counted picture by picture, at
+        thresholds that are known only when all pictures were scored, and no map is kept.
 
     Returns
     -------
@@ -32,39 +42,27 @@ def held_out_checks(scored: Scored, settings: CalibrationConfig) -> dict[str, An
         subjects; for pixels the false-positive rate is that of healthy pictures' voxels. None with fewer than two
         subjects.
     """
-    names = sorted(set(scored.subjects), key=lambda name: hashlib.sha256(name.encode()).digest())
-    if len(names) < 2:
+    subjects = len(set(scored.subjects))
+    if subjects < 2:
         return None
-    halves = (set(names[::2]), set(names[1::2]))
-    counts: dict[str, Counts] = {}
-    for chosen, other in (halves, halves[::-1]):
-        rows = scored.rows(other)
-        for rule, threshold in every_threshold(scored.taken(scored.rows(chosen)), settings).items():
-            if rule not in LEVELS:
-                table = counts.setdefault(rule, np.full((len(scored.tasks), 5), -1, dtype=np.int64))
-                table[rows] = _counts(scored.taken(rows), rule, threshold)
-    checks = {
-        rule: _figures(table, scored.subjects, settings.beta) for rule, table in counts.items() if (table >= 0).all()
-    }
-    return {"subjects": len(names), **checks}
+    chosen = [every_threshold(scored.half(number), settings) for number in (0, 1)]
+    rules = [rule for rule in chosen[0] if rule not in LEVELS and rule in chosen[1]]
+    cuts = {rule: [chosen[1 - half][rule] for half in scored.halves] for rule in rules}  # of the other half's pictures
+    tables = {rule: np.zeros((len(scored.tasks), 5), np.int64) for rule in rules}
+    anomalous = scored.anomalous
+    for row, (found, labels) in enumerate(again()):
+        for rule in rules:
+            level = scored.score[row : row + 1] if rule.startswith("sample") else found
+            truth = anomalous[row : row + 1] if rule.startswith("sample") else labels
+            tables[rule][row] = _counts(level >= cuts[rule][row], truth, healthy=not anomalous[row])
+    return {"subjects": subjects, **{rule: _figures(tables[rule], scored.subjects, settings.beta) for rule in rules}}
 
 
-def _counts(scored: Scored, rule: str, threshold: float) -> Counts:
-    """Per picture: true positives, false positives, false negatives, false positives on healthy ones, of how many."""
-    if rule.startswith("sample"):
-        called, truth = (scored.score >= threshold)[:, None], scored.anomalous[:, None]
-    else:
-        called, truth = scored.maps >= threshold, scored.labels
-    healthy = ~scored.anomalous
-    wrong = np.count_nonzero(called & ~truth, axis=1)
-    columns = [
-        np.count_nonzero(called & truth, axis=1),
-        wrong,
-        np.count_nonzero(~called & truth, axis=1),
-        wrong * healthy,
-        truth.shape[1] * healthy,
-    ]
-    return np.stack(columns, axis=1).astype(np.int64)
+def _counts(called: MaskArray, truth: MaskArray, *, healthy: bool) -> list[int]:
+    """True positives, false positives, false negatives; if it is healthy, false positives again and of how many."""
+    hit, marked = int(np.count_nonzero(called & truth)), int(np.count_nonzero(truth))
+    wrong = int(np.count_nonzero(called)) - hit
+    return [hit, wrong, marked - hit, wrong if healthy else 0, truth.size if healthy else 0]
 
 
 def _figures(table: Counts, subjects: tuple[str, ...], beta: float) -> dict[str, Any]:

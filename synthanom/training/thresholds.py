@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synthanom.metrics.cuts import best_cut
 from synthanom.training.config import CalibrationConfig
 from synthanom.training.scored import Scored
 
@@ -20,10 +21,12 @@ def every_threshold(scored: Scored, settings: CalibrationConfig) -> dict[str, fl
     rules = {
         "sample_false_positive_rate": false_positive_threshold(scored.score[~anomalous], settings.false_positive_rate),
         "sample_f_beta": best_f_beta_threshold(scored.score, anomalous, settings.beta),
-        "pixel_false_positive_rate": false_positive_threshold(
-            scored.maps[~anomalous].ravel(), settings.pixel_false_positive_rate
+        "pixel_false_positive_rate": false_positive_cut(
+            scored.voxels.highest,
+            scored.voxel_counts(None).sum(axis=1),
+            settings.pixel_false_positive_rate,
         ),
-        "pixel_f_beta": best_f_beta_threshold(scored.maps.ravel(), scored.labels.ravel(), settings.beta),
+        "pixel_f_beta": best_cut(scored.voxels.lowest, scored.voxel_counts(), settings.beta),
     }
     found = {name: value for name, value in rules.items() if not np.isnan(value)}
     for level, rule in (("sample", settings.sample), ("pixel", settings.pixel)):
@@ -43,6 +46,20 @@ def false_positive_threshold(healthy: Scores, rate: float) -> float:
     # the largest score that must not be called
     highest = np.partition(healthy, healthy.size - 1 - allowed)[healthy.size - 1 - allowed]
     return float(np.nextafter(highest, np.array(np.inf, highest.dtype)))
+
+
+def false_positive_cut(highest: Scores, counts: npt.NDArray[np.int64], rate: float) -> float:
+    """As `false_positive_threshold`, of healthy scores in bins: the highest score and the count of each (B,).
+
+    It lies just above a bin; where that holds several scores, fewer may be called than the rate allows.
+    """
+    total = int(counts.sum())
+    if total == 0:
+        return float("nan")
+    allowed = int(np.floor(rate * total + 1e-9))
+    # the bin of the largest score that must not be called
+    last = highest[int(np.searchsorted(np.cumsum(counts), total - allowed))]
+    return float(np.nextafter(last, np.array(np.inf, last.dtype)))
 
 
 def best_f_beta_threshold(scores: Scores, truth: npt.NDArray[np.bool_], beta: float) -> float:
