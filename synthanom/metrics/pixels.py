@@ -191,7 +191,7 @@ def laid_bins(
     starts = np.unique(np.concatenate([*cuts, *(cut + 1 for cut in cuts[1:])]))
     marks = np.zeros(BINS, bool)
     marks[starts[(starts > 0) & (starts < BINS)]] = True
-    table = np.cumsum(marks).astype(np.uint16)
+    table = np.cumsum(marks, dtype=np.uint16)
     return table, np.tile(np.array([2**32 - 1, 0], np.uint32), (int(table[-1]) + 1, 1))
 
 
