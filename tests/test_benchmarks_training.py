@@ -66,8 +66,8 @@ def test_the_fixed_batch_is_one_of_the_pictures_own_and_the_others_are_read(benc
         bench.Fitting, "training_step", lambda self, batch, number: (shown.append(batch), step(self, batch, number))[1]
     )
     with DataSet.open(write_tiny(tmp_path / "data")) as data:
-        bench.timed(data, parse_config(SMALL), tmp_path / "run", (bench.FIXED, "workers 0"), 1, None)
-    kinds = [shown[start : start + 4] for start in range(0, 16, 4)]
+        bench.timed(data, parse_config(SMALL), tmp_path / "run", (bench.FIXED, "workers 0"), 2, None)
+    kinds = [shown[start : start + 4] for start in range(0, 24, 4)]
     assert all(len({batch.images.data_ptr() for batch in kind}) == 1 for kind in kinds[::2])
     assert kinds[0][0].images.data_ptr() == kinds[2][0].images.data_ptr()
     assert all(len({float(batch.images.sum()) for batch in kind}) == 4 for kind in kinds[1::2])
