@@ -16,8 +16,9 @@ from synthanom.evaluation.tables import comma_separated, markdown, tables_of
 from synthanom.evaluation.trivial import TRIVIAL, area, box_area, deviation, intensity, position
 from synthanom.evaluation.truth import Item, find_maps
 from synthanom.metrics import PixelStore, RankingAccumulator, aupro, lesion_counts
+from synthanom.pictures.png import grey_png
 from synthanom.preprocess import default_pipeline
-from synthanom.volumes import read, write_volume
+from synthanom.volumes import read, write_picture, write_volume
 
 SHAPE = (6, 14, 16)
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -187,6 +188,24 @@ def test_every_trivial_map_has_its_rows(found):
     for level in ("sample", "slice", "pixel"):
         assert set(TRIVIAL) <= {r.maps for r in found.rows if r.level == level}
     assert not [c for c in found.captions if "trivial" in c]
+
+
+def test_maps_of_sixteen_bits_are_cut_where_the_model_says(tmp_path):
+    """`synthanom predict` writes pictures' scores times 65535; stored cuts are in the model's own units."""
+    values = [plane[3] for plane in scores(1.5, 1)]
+    for folder in ("maps", "truth"):
+        (tmp_path / folder).mkdir()
+    names = [f"sub-{k // 2}_scan{k}" for k in range(COUNT)]
+    for name, value, mask in zip(names, values, masks(), strict=True):
+        (tmp_path / f"maps/{name}.png").write_bytes(grey_png(value))
+        write_picture(tmp_path / f"truth/{name}.png", mask[3].astype(float))
+    predicted(tmp_path / "maps", {"pixel": 0.75}, values, maps={name: f"{name}.png" for name in names})
+    done = evaluate(tmp_path / "maps", tmp_path / "truth")
+    row = line(done, "pixel", "stored")
+    called, truth = (np.concatenate([a.ravel() for a in found]) for found in (values, [m[3] for m in masks()]))
+    recall = oracle.recall_score(truth, called >= 0.75)
+    assert row.cut == pytest.approx(0.75) and 0 < recall < 1
+    assert row.figures["recall"].value == pytest.approx(recall, abs=1e-3)
 
 
 def test_what_is_missing_is_said(case, tmp_path):

@@ -24,6 +24,7 @@ Missing = Literal["refuse", "healthy"]
 BIDS = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)(?=[_/.]|$)")
 STORED_CUT = "stored"
 LABELS = {"0": False, "1": True}
+FULL = 65535  # what a score of 1 is in a map of 16 bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,16 +218,24 @@ def read_pair(maps: Maps, item: Item) -> tuple[Volume, ImageArray, MaskArray | N
     volume = read(source)
     if volume.image.shape[0] != 1 or not np.isfinite(volume.image).all():
         raise SynthanomError(f"{volume.path}: a map must have one channel of finite values; write it again")
+    values = _in_units_of_scores(volume.image[0], maps, source)
     if item.mask is None:
-        empty = np.zeros(volume.image.shape[1:], dtype=bool)
-        return volume, volume.image[0], empty if item.has_pixels else None
+        empty = np.zeros(values.shape, dtype=bool)
+        return volume, values, empty if item.has_pixels else None
     mask, affine = read_mask(item.mask, maps.reading)
     check_grid(volume, mask.shape, affine, item.mask.path)
     if item.anomalous is False and mask.any():
         raise SynthanomError(
             f"{item.mask.path}: marks {int(mask.sum())} voxels of an image that the labels call healthy; correct one"
         )
-    return volume, volume.image[0], mask
+    return volume, values, mask
+
+
+def _in_units_of_scores(values: ImageArray, maps: Maps, source: Source) -> ImageArray:
+    """Scores in [0, 1], as stored cuts are, where `synthanom predict` wrote them as 16-bit pictures."""
+    if source.format == "picture" and maps.about:
+        return values / np.float32(FULL)
+    return values
 
 
 def _reading(about: Mapping[str, Any], path: Path) -> Reading:
