@@ -79,10 +79,14 @@ def maps_of(model: Model, images: npt.NDArray[np.float32]) -> Figures:
 
 def scored(maps: Figures, aggregation: Aggregation, test: TestImages) -> Scored:
     """One number per image from maps that are clipped first, as `synthanom predict` does."""
-    clipped = np.clip(maps, 0.0, 1.0)
+    return aggregated(np.clip(maps, 0.0, 1.0), aggregation, test)
+
+
+def aggregated(maps: Figures, aggregation: Aggregation, test: TestImages) -> Scored:
+    """One number per image from maps as they are."""
 
     def by(one: Aggregation) -> Scores:
-        return np.array([one(found, inside) for found, inside in zip(clipped, test.foregrounds, strict=True)])
+        return np.array([one(found, inside) for found, inside in zip(maps, test.foregrounds, strict=True)])
 
     return Scored(chosen=by(aggregation), quarter=by(QUARTER))
 
@@ -118,7 +122,11 @@ def score_untrained(run: Path, seed: int, test: TestImages) -> Scored:
             allow_import=False,
             detector=card.detector,
         )
-    return scored(maps_of(replace(model, detector=fresh), test.images), card.sample_score(), test)
+    for name, weights in fresh.module.named_parameters():
+        if name.endswith("head.weight"):  # starts at zero, and so would every score
+            torch.nn.init.normal_(weights, generator=torch.Generator().manual_seed(seed))
+    # not clipped: most of its values lie beyond [0, 1], so that all images would have one score
+    return aggregated(maps_of(replace(model, detector=fresh), test.images), card.sample_score(), test)
 
 
 def score_trivially(test: TestImages) -> Iterator[tuple[str, Scored]]:
