@@ -96,8 +96,8 @@ class Preset:
 
 
 PRESETS = (
-    Preset(config="demo", shape=(40, 48, 40), subjects=20, rounds=3),
-    Preset(config="cpu_small", shape=(128, 128), subjects=80, rounds=3),
+    Preset(config="demo", shape=(40, 48, 40), subjects=60, rounds=4),
+    Preset(config="cpu_small", shape=(128, 128), subjects=200, rounds=4),
     Preset(config="cpu_small", shape=(40, 48, 40), subjects=40, rounds=1, option_steps=3),
     Preset(config="chest_xray", shape=(256, 256), subjects=40, rounds=1, cpu_batch=8, option_steps=2, turns=1),
     Preset(config="brain", shape=(80, 112, 80), subjects=10, rounds=1, cpu_batch=1, option_steps=2, turns=1),
