@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
+.PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -37,6 +37,14 @@ coverage: tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
 	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels.py,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/regions.py,synthanom/shards/*"
+
+# docs/_build/html/index.html; nothing is fetched, and the built pages fetch nothing
+docs: $(READY)
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+
+# docs/gallery.md and docs/gallery/, which are committed
+gallery: $(READY)
+	$(BIN)/python examples/gallery.py --out docs
 
 # minutes; alone on the machine, or the figures mean little
 bench: $(READY)
@@ -74,4 +82,4 @@ mutants: $(READY)
 	$(BIN)/python benchmarks/mutants.py $(DIALECTS)/dicom_dialects $(DIALECTS)/nifti_dialects --count 5000 --series 2000
 
 clean:
-	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) demo dist build docs/_build .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -59,7 +59,14 @@ Donors = Sequence[Sample] | DonorSet | Mapping[str, "Sequence[Sample] | DonorSet
 
 @dataclass(frozen=True, kw_only=True)
 class DonorRef:
-    """A donor as a recipe names it."""
+    """A donor as a recipe names it.
+
+    Attributes
+    ----------
+    set : str
+        The donor set's name, empty for a plain sequence.
+    id, sha256 : str
+    """
 
     set: str  # the donor set's name, empty for a plain sequence
     id: str

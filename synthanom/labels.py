@@ -28,7 +28,17 @@ class AbstractLabeller(ABC):
     ) -> tuple[ImageArray, float]:
         """The label of one box and the largest pointwise label in it, on which `visible` is judged.
 
-        It is written into `out` (*box), float32 zeros, where that is given.
+        Parameters
+        ----------
+        before, after : ndarray of shape (C, *box), float32
+        region : ndarray of shape (*box), bool
+        out : ndarray of shape (*box), float32, all 0, optional
+            Where to write the label.
+
+        Returns
+        -------
+        label : ndarray of shape (*box), float32 in [0, 1]
+        peak : float
         """
 
     @property
@@ -149,13 +159,34 @@ def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:
 
 
 def bounding_box(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """Corner and size of the smallest box around the marked voxels; None if there are none."""
+    """The smallest box around the marked voxels.
+
+    Parameters
+    ----------
+    mask : ndarray of shape (*S), bool
+
+    Returns
+    -------
+    (corner, size) or None
+        D integers each; None if there are no marked voxels.
+    """
     low, end = components.bounds(mask).tolist()
     return None if end[0] == 0 else (tuple(low), tuple(b - a for a, b in zip(low, end, strict=True)))
 
 
 def merge_boxes(boxes: Sequence[Box]) -> list[Box]:
-    """Replace boxes that overlap by their common bounding box until none overlap; in order of their corners."""
+    """Replace boxes that overlap by their common bounding box until none overlap.
+
+    Parameters
+    ----------
+    boxes : sequence of (corner, size)
+        D integers each, voxels.
+
+    Returns
+    -------
+    list of (corner, size)
+        In order of their corners.
+    """
     left = list(boxes)
     for _ in range(len(boxes)):
         pair = next(

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -220,14 +219,6 @@ def describe_file(folder: Path | str, path: str, rows: int = 0, content: str = "
     except OSError as error:
         raise SynthanomError(f"{full}: must be readable, got {error.strerror or error}; {DAMAGED}") from error
     return FileRecord(path=path, sha256=digest.hexdigest(), bytes=size, rows=rows, content=content)
-
-
-def software_version() -> str:
-    """Version of the installed synthanom; ``"unknown"`` where it runs from a folder without being installed."""
-    try:
-        return metadata.version("synthanom")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 @contextmanager

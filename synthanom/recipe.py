@@ -51,7 +51,15 @@ class SynthesisOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRef:
-    """The sample that a recipe was drawn for."""
+    """The sample that a recipe was drawn for.
+
+    Attributes
+    ----------
+    id : str
+    shape : tuple of ints, (C, *S)
+    sha256 : str
+        `Sample.sha256`.
+    """
 
     id: str
     shape: tuple[int, ...]  # (C, *S)
@@ -65,7 +73,17 @@ class SampleRef:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Anomaly:
-    """One anomaly of a recipe."""
+    """One anomaly of a recipe.
+
+    Attributes
+    ----------
+    task : str
+        Stored name.
+    region : Region
+    params : AbstractParams
+        What the task drew.
+    donor : DonorRef or None
+    """
 
     task: str  # stored name
     region: Region
@@ -88,7 +106,13 @@ class Anomaly:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], shape: tuple[int, ...]) -> "Anomaly":
-        """The anomaly that `to_dict` gave, in an image of spatial `shape`."""
+        """The anomaly that `to_dict` gave, in an image of spatial `shape`.
+
+        Raises
+        ------
+        SynthanomError
+            If this version knows no such task, or the numbers are not those of one.
+        """
         task = data["task"]
         if task not in TASKS:
             raise SynthanomError(
@@ -105,7 +129,17 @@ class Anomaly:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """How one picture was made; `synthesis.replay` makes it again."""
+    """How one picture was made; `synthesis.replay` makes it again.
+
+    Attributes
+    ----------
+    sample : SampleRef
+    attempts : int
+        How often the sample was drawn until something was visible.
+    options : SynthesisOptions
+    anomalies : tuple of Anomaly
+        In the order in which they are made.
+    """
 
     sample: SampleRef
     attempts: int  # how often the sample was drawn until something was visible

@@ -22,6 +22,15 @@ MARGIN = 1  # voxels around the region's bounding box that stay untouched
 class ShapeSettings:
     """How the shape of an anomaly is drawn (sizes as fractions of the image's side along each axis).
 
+    Attributes
+    ----------
+    smallest, largest : float
+        Bounds of the full width; `largest` bounds the rotated shape's extent, too. At most 0.8.
+    offset, gamma_shape, gamma_scale : float
+        Width = offset + Gamma(gamma_shape, gamma_scale).
+    shear : float
+        Standard deviation of the one off-diagonal entry per row.
+
     References
     ----------
     Baugh et al., "Many tasks make light work", MICCAI 2023, doi:10.1007/978-3-031-43907-0_16.
@@ -189,7 +198,13 @@ class Region:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], shape: Sequence[int]) -> "Region":
-        """The region that `to_dict` gave, in an image of spatial `shape`."""
+        """The region that `to_dict` gave, in an image of spatial `shape`.
+
+        Raises
+        ------
+        SynthanomError
+            If a mask's runs do not fill its box, or it leaves the image.
+        """
         if data["kind"] != "mask":
             return cls.from_geometry(Geometry.from_dict(data), shape)
         size, runs = tuple(data["size"]), np.asarray(data["rle"], dtype=np.int64)
@@ -220,6 +235,12 @@ def uniform_index(u: float, n: int) -> int:
 
 def draw_geometry(rng: np.random.Generator, shape: Sequence[int], settings: ShapeSettings) -> Geometry:
     """Draw kind, size, rotation and shear of an anomaly for images of spatial `shape`; its position is the origin.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    shape : sequence of D ints
+    settings : ShapeSettings
 
     Returns
     -------
@@ -260,8 +281,13 @@ def draw(
     ----------
     rng : numpy Generator
     foreground : ndarray of shape (*S), bool
+    settings : ShapeSettings
     within : ndarray of shape (*S), bool, optional
         Location prior: half of the region must lie in the foreground and in this mask.
+
+    Returns
+    -------
+    Region
 
     Raises
     ------
@@ -285,10 +311,22 @@ def draw(
 
 
 def place(rng: np.random.Generator, shape: Geometry, allowed: MaskArray) -> Region | None:
-    """Place a shape, drawn at the origin, uniformly over the positions that are allowed; None if there is none.
+    """Place a shape, drawn at the origin, uniformly over the positions that are allowed.
 
     Proposals are drawn before they are judged, and judged by integer counts. Where none is good, all positions are
     counted exactly and one of the good ones is drawn: both ways are uniform over the same set.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    shape : Geometry
+    allowed : ndarray of shape (*S), bool
+        At least half of the region must lie here.
+
+    Returns
+    -------
+    Region or None
+        None if no position is allowed.
     """
     from synthanom.drawing import place_shape
 
@@ -312,9 +350,24 @@ def _placed(geometry: Geometry, start: npt.NDArray[np.int64], spans: Sequence[An
 
 
 def mean_boundary_distance(region: MaskArray, centre: Sequence[float]) -> float:
-    """Mean distance in voxels from `centre` (coordinates of this array) to the region's inner boundary voxels.
+    """Mean distance from a point to the region's inner boundary.
 
     The inner boundary is the region minus its erosion by the cross-shaped element; beyond the array is outside.
+
+    Parameters
+    ----------
+    region : ndarray of shape (*box), bool
+    centre : D coordinates in that array, voxels
+
+    Returns
+    -------
+    float
+        Voxels.
+
+    Raises
+    ------
+    UnsuitableRegion
+        For an empty region.
     """
     distance = inner_boundary.mean_distance(region, centre)
     if math.isnan(distance):
@@ -347,6 +400,18 @@ def bend_factor(region: MaskArray, centre: Sequence[float], push: float) -> floa
 
 def deformation_strength(e: float, push: float) -> float:
     """`bend_factor` for a region whose inner boundary lies `e` voxels from the centre on average.
+
+    Parameters
+    ----------
+    e : float
+        Voxels, mean distance to the inner boundary.
+    push : float
+        Voxels, > 0 and under e / sqrt(2).
+
+    Returns
+    -------
+    float
+        As `bend_factor`.
 
     Raises
     ------

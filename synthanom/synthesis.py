@@ -53,7 +53,15 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Synthetic pictures as tensors: images (B, C, *S), labels (B, *S), regions (B, *S), and B recipes."""
+    """Synthetic pictures as tensors.
+
+    Attributes
+    ----------
+    images : tensor of shape (B, C, *S), float32
+    labels : tensor of shape (B, *S), float32 in [0, 1]
+    regions : tensor of shape (B, *S), bool
+    recipes : sequence of B Recipes
+    """
 
     images: "torch.Tensor"
     labels: "torch.Tensor"
@@ -93,6 +101,10 @@ def synthesise(
     within : ndarray of shape (*S), bool, optional
         Location prior: at least half of each region lies in the foreground and in this mask.
 
+    Returns
+    -------
+    Result
+
     Raises
     ------
     NoPlace
@@ -127,8 +139,14 @@ def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors
     ----------
     sample : Sample
         The sample that the recipe was drawn for; its digest is verified.
+    recipe : Recipe
+    labeller : AbstractLabeller
     donors : sequence of Samples, optional
         Must hold the donors that the recipe names.
+
+    Returns
+    -------
+    Result
 
     Raises
     ------
@@ -170,6 +188,7 @@ def synthesise_batch(
     images : tensor of shape (B, C, *S), float32, on any device
     foregrounds : bool tensor of shape (B, *S), or None for the whole images
     task_or_tasks : one task, or one for each of the B samples
+    labeller : AbstractLabeller
     rng : B numpy Generators, or one that can spawn them
         Philox generators are drawn from fastest, `streams.KeyedStreams` before all.
     donors : as for `synthesise`, or a `batched.DonorPool`, which keeps them on the device from call to call
@@ -184,17 +203,17 @@ def synthesise_batch(
     Batch
         Tensors on the device of `images`.
 
+    Raises
+    ------
+    SynthanomError
+        As `synthesise`, and if the numbers of generators, tasks or names do not match the batch.
+
     Notes
     -----
     Made by samples, pictures equal those of `synthesise` bit for bit. Batched, recipes are the same, and pictures and
     labels agree within 1e-3 of their range; recipes are written down when they are first read, so `images` and
     `foregrounds` must not be written to before that. Tasks and labellers that have no batched form, and the few samples
     whose place must be searched for exhaustively, are made by samples in any case.
-
-    Raises
-    ------
-    SynthanomError
-        As `synthesise`, and if the numbers of generators, tasks or names do not match the batch.
     """
     from synthanom.batched.inputs import BatchInputs
     from synthanom.batched.pool import DonorPool

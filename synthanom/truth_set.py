@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, cast, get_args
 
+from synthanom import __version__
 from synthanom.arrays import canonical_json
 from synthanom.errors import SynthanomError
-from synthanom.manifest import replaced_file, software_version
+from synthanom.manifest import replaced_file
 from synthanom.volumes import Source
 from synthanom.volumes.volume import Format
 
@@ -107,7 +108,7 @@ def write_truth_set(folder: Path, truth: TruthSet) -> None:
     content = {
         "kind": KIND,
         "format": FORMAT,
-        "version": software_version(),
+        "version": __version__,
         "data_set": truth.data_set,
         "raw": str(truth.raw),
         "contrasts": list(truth.contrasts),

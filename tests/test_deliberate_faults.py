@@ -302,6 +302,9 @@ FAULTS = [
     ),
     ("evaluation/setups.py", "-missing // 2", "0", "test_evaluation_cuts.py -k cradl"),
     ("evaluation/trivial.py", "(low + end - 1) / 2", "(low + end) / 2", "test_evaluation_cuts.py -k trivial_maps"),
+    ("metrics/overlap.py", "Raises\n    ------", "Notes\n    -----", "test_docstrings.py -k f_beta"),
+    ("tasks/deformation.py", "push : (low", "shove : (low", "test_docstrings.py -k Sink"),
+    ("__init__.py", '__version__ = "0.1.0"', '__version__ = "0.1.1"', "test_wheel.py -k written_once"),
 ]
 
 
@@ -310,7 +313,9 @@ FAULTS = [
 def test_the_fault_is_noticed(tmp_path, file, line, fault, tests):
     shutil.copytree(ROOT / "synthanom", tmp_path / "synthanom", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("_build"))
     shutil.copytree(ROOT / "builders", tmp_path / "builders", ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / file if file.startswith("builders/") else tmp_path / "synthanom" / file
     text = path.read_text()

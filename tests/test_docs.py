@@ -1,5 +1,6 @@
 """Every command and snippet of README and docs is run, in order, on small scans that lie where the text says."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts),
     ROOT / "CONTRIBUTING.md",
     ROOT / "builders" / "README.md",
 ]
@@ -51,7 +52,12 @@ def commands(page: Path) -> list[str]:
     return [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
 
 
-LONG = ("evaluate.md", "predict.md", "train.md")  # a minute or more each: only `make test-all` runs their commands
+LONG = (
+    "evaluate.md",
+    "index.md",
+    "predict.md",
+    "train.md",
+)  # a minute or more each: only `make test-all` runs their commands
 
 
 @pytest.mark.parametrize(
@@ -72,20 +78,45 @@ def test_commands_work_in_order(page, scans):
         assert run.returncode == 0, f"{page.name}: {line}\n{run.stdout}{run.stderr}"
 
 
+CONTINUED = ("add-a-task.md",)  # its snippets go on from each other; elsewhere each stands alone
+
+
+def programs(page: Path) -> list[str]:
+    snippets = blocks(page, "python")
+    return ["\n".join(snippets)] if page.name in CONTINUED else snippets
+
+
 @pytest.mark.parametrize(
     ("page", "number"),
-    [(p, n) for p in PAGES if p.exists() and p.name != "shard-format.md" for n in range(len(blocks(p, "python")))],
+    [(p, n) for p in PAGES if p.exists() and p.name != "shard-format.md" for n in range(len(programs(p)))],
     ids=lambda v: v.name if isinstance(v, Path) else str(v),
 )
 def test_python_snippets_run(page, number, tmp_path):
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", blocks(page, "python")[number]],
+        [sys.executable, "-W", "error", "-c", programs(page)[number]],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert run.returncode == 0, f"{page.name}: {run.stderr}"
+
+
+def test_the_added_task_is_short_and_passes_the_contract_of_all_tasks(tmp_path):
+    code = blocks(ROOT / "docs" / "add-a-task.md", "python")[0]
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 30
+    (tmp_path / "blur.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "blur", "-p", "no:cacheprovider", "-k", "blur"]
+    run = subprocess.run(
+        [*command, str(ROOT / "tests" / "test_tasks_contract.py")],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", run.stdout)[1]) >= 40  # in 2D and 3D, of one channel and two
 
 
 def test_links_lead_somewhere():

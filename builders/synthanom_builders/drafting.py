@@ -1,6 +1,7 @@
 """From a plan to what finishing needs to know of it."""
 
-from synthanom.manifest import Manifest, TaskRecord, software_version
+from synthanom import __version__
+from synthanom.manifest import Manifest, TaskRecord
 from synthanom.unfinished.draft import Draft
 from synthanom_builders.plan import Plan
 
@@ -11,7 +12,7 @@ def draft_of(plan: Plan) -> Draft:
     """The draft of a data set."""
     resolved = plan.resolved
     manifest = Manifest(
-        version=software_version(),
+        version=__version__,
         configuration={**plan.options, **{name: resolved[name] for name in SHOWN}},
         preprocessing=resolved["preprocessing"],
         seed=int(plan.options["seed"]),

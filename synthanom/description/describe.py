@@ -105,6 +105,10 @@ def describe(
     track : Track
         Shows how many rows were read.
 
+    Returns
+    -------
+    Description
+
     Raises
     ------
     SynthanomError

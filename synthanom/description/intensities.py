@@ -16,7 +16,15 @@ BARS = 60
 
 @dataclass(eq=False)
 class Intensities:
-    """Values of one channel: how many, the smallest and largest, and a histogram over float32 bit patterns."""
+    """Values of one channel, counted.
+
+    Attributes
+    ----------
+    low, high : float
+        Smallest and largest value.
+    counts : ndarray of int64
+        A histogram over float32 bit patterns.
+    """
 
     low: float = np.inf
     high: float = -np.inf

@@ -14,6 +14,16 @@ DETECTORS: Mapping[str, type[AbstractDetector]] = MappingProxyType({"multitask":
 def detector_class(name: str) -> type[AbstractDetector]:
     """The class of a detector.
 
+    Parameters
+    ----------
+    name : str
+        "multitask" or "autoencoder".
+
+    Returns
+    -------
+    type
+        A subclass of `AbstractDetector`.
+
     Raises
     ------
     SynthanomError

@@ -63,6 +63,10 @@ def evaluate(
     track : Track
         Shows how many maps were read, and how many figures have their intervals.
 
+    Returns
+    -------
+    Evaluation
+
     Raises
     ------
     SynthanomError

@@ -54,6 +54,17 @@ def planned(
 ) -> tuple[Exported, int]:
     """What `export` would write, and how many bytes are free for it; nothing is written.
 
+    Parameters
+    ----------
+    folder, out, form, selection, codec
+        As `export`.
+
+    Returns
+    -------
+    plan : Exported
+    free : int
+        Bytes.
+
     Raises
     ------
     SynthanomError
@@ -99,6 +110,10 @@ def export(
         Shows how many rows are written, group by group.
     note : callable
         Told what is about to be written.
+
+    Returns
+    -------
+    Exported
 
     Raises
     ------

@@ -46,7 +46,24 @@ def find_leaks(data: DataSet, keys: ImageKeys | None, against: Sequence[Tested] 
 
 
 def places_of(data: DataSet, *, folds: bool) -> list[Place]:
-    """Every healthy row."""
+    """Where every healthy row is.
+
+    Parameters
+    ----------
+    data : DataSet
+    folds : bool
+        Whether places name folds.
+
+    Returns
+    -------
+    list of Place
+        In the order of the rows.
+
+    Raises
+    ------
+    SynthanomError
+        If a row's subject has no fold.
+    """
     places = []
     for identity, subject in zip(data.healthy_ids, data.healthy_subjects, strict=True):
         if folds and subject not in data.folds:

@@ -98,7 +98,24 @@ class Aggregation:
 
 
 def anomalous_slices(labels: npt.NDArray[Any], *, fraction: float = ANOMALOUS_FRACTION) -> MaskArray:
-    """Which slices along the first axis of a mask (Z, Y, X) are anomalous: more than `fraction` of the pixels is."""
+    """Which slices along the first axis of a mask (Z, Y, X) are anomalous: more than `fraction` of the pixels is.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (Z, Y, X)
+        Whatever is not 0 is anomalous.
+    fraction : float
+        Of a slice's pixels.
+
+    Returns
+    -------
+    ndarray of shape (Z,), bool
+
+    Raises
+    ------
+    SynthanomError
+        If the mask has another number of axes.
+    """
     if labels.ndim != 3:
         raise SynthanomError(f"slices need a mask of shape (Z, Y, X), got {labels.shape}")
     pixels = labels.shape[1] * labels.shape[2]

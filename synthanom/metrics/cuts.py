@@ -17,6 +17,11 @@ class Confusion:
     """True and false positives and negatives, arrays of any one shape or numbers; every figure has that shape.
 
     A figure is nan where it would divide by 0.
+
+    Attributes
+    ----------
+    tp, fp, fn, tn : ndarray of any one shape, or number
+        Counts of true positives, false positives, false negatives, true negatives.
     """
 
     tp: Any
@@ -65,7 +70,20 @@ class Confusion:
 
 
 def confusion(scores: npt.NDArray[Any], truth: npt.NDArray[np.bool_], cut: float) -> Confusion:
-    """Counts of calling every score of at least `cut`; arrays of one shape."""
+    """Counts of calling every score of at least `cut`; arrays of one shape.
+
+    Parameters
+    ----------
+    scores : ndarray of any shape
+    truth : ndarray of the same shape, bool
+    cut : float
+        In units of the scores.
+
+    Returns
+    -------
+    Confusion
+        Of single numbers.
+    """
     called = scores >= cut
     tp, marked = int(np.count_nonzero(called & truth)), int(np.count_nonzero(truth))
     fp = int(np.count_nonzero(called)) - tp
@@ -73,7 +91,18 @@ def confusion(scores: npt.NDArray[Any], truth: npt.NDArray[np.bool_], cut: float
 
 
 def confusions_of_counts(counts: npt.NDArray[np.integer]) -> Confusion:
-    """Counts of calling each bin and all above, from negatives and positives per bin (..., B, 2), lowest bin first."""
+    """Counts of calling each bin and all above.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (..., B, 2), integers
+        Negatives and positives per bin, lowest bin first.
+
+    Returns
+    -------
+    Confusion
+        Of arrays (..., B).
+    """
     above = np.cumsum(counts[..., ::-1, :], axis=-2)[..., ::-1, :]
     total = counts.sum(axis=-2, keepdims=True)
     fp, tp = above[..., 0], above[..., 1]
@@ -81,9 +110,21 @@ def confusions_of_counts(counts: npt.NDArray[np.integer]) -> Confusion:
 
 
 def best_cut(lowest: npt.NDArray[np.floating], counts: npt.NDArray[np.integer], beta: float) -> float:
-    """The score from which on calling has the best F-beta, given counts (B, 2) per bin; nan without positives.
+    """The score from which on calling has the best F-beta; the highest such score where several are best.
 
-    The highest such score where several are best.
+    Parameters
+    ----------
+    lowest : ndarray of shape (B,)
+        Lowest score of each bin, ascending.
+    counts : ndarray of shape (B, 2), integers
+        Negatives and positives per bin.
+    beta : float
+        Recall counts so many times as much as precision.
+
+    Returns
+    -------
+    float
+        One of `lowest`; nan without positives.
     """
     if not counts[:, 1].any():
         return float("nan")

@@ -15,7 +15,16 @@ LEVEL = 0.95  # share of the resamples inside an interval
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A metric's value with the percentile bootstrap interval; `draws` counts the resamples where it was defined."""
+    """A metric's value with the percentile bootstrap interval; `draws` counts the resamples where it was defined.
+
+    Attributes
+    ----------
+    value : float
+    low, high : float
+        Bounds; nan where the metric was defined on no resample.
+    draws : int
+        Resamples where it was defined.
+    """
 
     value: float
     low: float
@@ -75,7 +84,19 @@ def bootstrap_interval(
 
 
 def subject_weights(subjects: int, *, rng: np.random.Generator, draws: int = 1000) -> Weights:
-    """How often each subject is in each resample of as many subjects, drawn with replacement: (draws, subjects).
+    """How often each subject is in each resample of as many subjects, drawn with replacement.
+
+    Parameters
+    ----------
+    subjects : int
+        How many there are.
+    rng : numpy.random.Generator
+    draws : int
+        Resamples.
+
+    Returns
+    -------
+    ndarray of shape (draws, subjects), float64
 
     Raises
     ------
@@ -88,7 +109,20 @@ def subject_weights(subjects: int, *, rng: np.random.Generator, draws: int = 100
 
 
 def interval_of_draws(value: float, values: npt.NDArray[np.floating], *, level: float = LEVEL) -> Interval:
-    """A metric's value with the percentile interval of its values (draws,) on resamples; nan ones are left out."""
+    """A metric's value with the percentile interval of its values on resamples.
+
+    Parameters
+    ----------
+    value : float
+    values : ndarray of shape (draws,)
+        nan ones are left out.
+    level : float
+        Share of the resamples inside the interval, in (0, 1).
+
+    Returns
+    -------
+    Interval
+    """
     defined = values[~np.isnan(values)]
     low, high = (np.nan, np.nan) if defined.size == 0 else np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value=plain(value), low=plain(low), high=plain(high), draws=int(defined.size))

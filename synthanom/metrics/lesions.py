@@ -13,7 +13,15 @@ OVERLAP = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class LesionCounts:
-    """Lesions of the truth, how many of them are found; parts that are called, how many of them are right."""
+    """Lesions of the truth, how many of them are found; parts that are called, how many of them are right.
+
+    Attributes
+    ----------
+    lesions, found : int
+        Components of the truth, and how many of them are found.
+    called, right : int
+        Components that are called, and how many of them are right.
+    """
 
     lesions: int
     found: int
@@ -32,6 +40,10 @@ def lesion_counts(called: MaskArray, truth: MaskArray, *, overlap: float = OVERL
     called, truth : ndarray of shape (*S), bool
     overlap : float
         In (0, 1]; any common voxel is enough where it is tiny.
+
+    Returns
+    -------
+    LesionCounts
 
     Raises
     ------

@@ -7,7 +7,23 @@ from synthanom.errors import SynthanomError
 
 
 def dice(prediction: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Twice the common voxels over the sum of both masks: `f_beta` with beta 1."""
+    """Twice the common voxels over the sum of both masks: `f_beta` with beta 1.
+
+    Parameters
+    ----------
+    prediction, truth : array_like, bool
+        Masks of one shape.
+
+    Returns
+    -------
+    float
+        In [0, 1]; nan where both masks are empty.
+
+    Raises
+    ------
+    SynthanomError
+        As `f_beta`.
+    """
     return f_beta(prediction, truth, beta=1.0)
 
 

@@ -88,6 +88,11 @@ class PixelStore:
 
     Up to `kept` pixels every distinct score is a bin. Beyond that 65,000 bins at most are laid by the pixels so far,
     finer where positives and the highest scores are, and everything goes into them.
+
+    Parameters
+    ----------
+    kept : int
+        Pixels up to which every distinct score is a bin.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -102,7 +107,13 @@ class PixelStore:
         self._ends = np.zeros((0, 2), np.uint32)
 
     def add(self, scores: ImageArray, mask: MaskArray, subject: str) -> None:
-        """Add a map (*S) of finite scores and its mask (*S).
+        """Add a map and its mask.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (*S), float32, finite
+        mask : ndarray of shape (*S), bool
+        subject : str
 
         Raises
         ------

@@ -47,7 +47,20 @@ def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Probability that a positive scores above a negative, equal scores counting one half.
 
-    Parameters and errors as `average_precision`; nan unless both labels occur.
+    Parameters
+    ----------
+    scores, labels : array_like of shape (n,)
+        As `average_precision`.
+
+    Returns
+    -------
+    float
+        In [0, 1]; nan unless both labels occur.
+
+    Raises
+    ------
+    SynthanomError
+        As `average_precision`.
     """
     true_positives, false_positives = _counts(scores, labels)
     positives, negatives = int(true_positives[-1]), int(false_positives[-1])

@@ -80,17 +80,44 @@ def aupro(scores: Sequence[ImageArray], masks: Sequence[MaskArray], *, limit: fl
 
 
 def aupro_of_pixels(pixels: Pixels, limit: float = LIMIT) -> float:
-    """As `aupro`, from every bin of pixels."""
+    """As `aupro`, from every bin of pixels.
+
+    Parameters
+    ----------
+    pixels : Pixels
+    limit : float
+        Largest false-positive rate, in (0, 1].
+
+    Returns
+    -------
+    float
+        In [0, 1]; nan without regions or without pixels outside them.
+
+    Raises
+    ------
+    SynthanomError
+        If the limit lies outside (0, 1].
+    """
     negatives = pixels.counts[None, ::-1, 0].astype(np.float64)
     tally = region_tally(pixels, np.arange(pixels.lowest.size, dtype=np.int32), negatives)
     return float(tally.aupro(np.ones((1, 1)), limit)[0])
 
 
 def region_tally(pixels: Pixels, group: npt.NDArray[np.int32], negatives: Floats) -> RegionTally:
-    """Count regions by group of bins, given the group (B,) of each bin.
+    """Count regions by group of bins.
 
-    `negatives` (S, groups), from the highest group down, are those of each subject, ascending, as a `Tally` has them,
-    or of all in one row: then regions are counted as one subject's.
+    Parameters
+    ----------
+    pixels : Pixels
+    group : ndarray of shape (B,), int32
+        The group of each bin.
+    negatives : ndarray of shape (S, groups), float64
+        From the highest group down, those of each subject, ascending, as a `Tally` has them; or of all in one row: then
+        regions are counted as one subject's.
+
+    Returns
+    -------
+    RegionTally
     """
     groups, names = int(group[-1]) + 1, sorted(set(pixels.subjects))
     number = {name: k if len(negatives) > 1 else 0 for k, name in enumerate(names)}

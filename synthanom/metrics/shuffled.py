@@ -19,7 +19,14 @@ LARGE = 16  # times as many pixels as bins
 
 @dataclass(frozen=True, kw_only=True)
 class BatchedPrecision:
-    """Average precision per shuffling, with their mean and standard deviation (population)."""
+    """Average precision per shuffling, with their mean and standard deviation (population).
+
+    Attributes
+    ----------
+    repeats : tuple of float
+        One per shuffling.
+    mean, deviation : float
+    """
 
     repeats: tuple[float, ...]
     mean: float
@@ -67,7 +74,23 @@ def batched_average_precision(
 
 
 def batched_precision_of_pixels(pixels: Pixels, *, batch: int = BATCH) -> BatchedPrecision:
-    """As `batched_average_precision`, of pixels in bins: the same where each bin holds one score, else close to it."""
+    """As `batched_average_precision`, of pixels in bins: the same where each bin holds one score, else close to it.
+
+    Parameters
+    ----------
+    pixels : Pixels
+    batch : int
+        Samples in a batch.
+
+    Returns
+    -------
+    BatchedPrecision
+
+    Raises
+    ------
+    SynthanomError
+        If `batch` is under 1.
+    """
     from synthanom.metrics.exact_sort import areas_of_sorted
 
     def sorted_precision(chosen: Chosen) -> float:

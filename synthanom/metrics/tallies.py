@@ -57,7 +57,18 @@ def negative_weight(positives: Floats, negatives: Floats, prevalence: float) -> 
 
 
 def tally_of_numbers(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.bool_], subjects: Sequence[str]) -> Tally:
-    """The tally of one number per image or slice: scores, truth (n,) and the subject of each."""
+    """The tally of one number per image or slice.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+    truth : ndarray of shape (n,), bool
+    subjects : sequence of n str
+
+    Returns
+    -------
+    Tally
+    """
     values, place = np.unique(scores, return_inverse=True)
     names, owner = np.unique(np.asarray(subjects), return_inverse=True)
     every = np.zeros((values.size, 2), np.int64)
@@ -69,7 +80,18 @@ def tally_of_numbers(scores: npt.NDArray[np.floating], truth: npt.NDArray[np.boo
 
 
 def tally_of_pixels(pixels: Pixels) -> tuple[Tally, npt.NDArray[np.int32]]:
-    """The tally of all pixels, and the group of bins that each bin went to."""
+    """The tally of all pixels, by groups of bins where there are many.
+
+    Parameters
+    ----------
+    pixels : Pixels
+
+    Returns
+    -------
+    tally : Tally
+    group : ndarray of shape (B,), int32
+        The group that each bin of `pixels` went to.
+    """
     group = groups(pixels.counts, most_bins(len(set(pixels.subjects))))
     names, table = pixels.grouped(group, int(group[-1]) + 1)
     return _tally(names, table, group, pixels.tied), group

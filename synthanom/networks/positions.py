@@ -12,7 +12,17 @@ FREQUENCIES, SCALE, SEED = 32, 12.0, 42
 
 
 def channel_count(dims: int) -> int:
-    """Number of position channels of an image with `dims` spatial axes."""
+    """Number of position channels of an image.
+
+    Parameters
+    ----------
+    dims : int
+        Spatial axes.
+
+    Returns
+    -------
+    int
+    """
     return dims + 2 * FREQUENCIES
 
 

@@ -36,6 +36,10 @@ def build_network(
     allow_import : bool
         Importing a class runs its code: True only where a person named it, never on a model file's word alone.
 
+    Returns
+    -------
+    torch.nn.Module
+
     Raises
     ------
     SynthanomError

@@ -20,7 +20,15 @@ SHADES = 20  # of every colour, and 64 greys, for smooth edges
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """One line of a step histogram: counts (n,) between edges (n + 1,), or one layer of columns, with no edges."""
+    """One line of a step histogram, or one layer of columns.
+
+    Attributes
+    ----------
+    name : str
+    counts : ndarray of shape (n,)
+    edges : ndarray of shape (n + 1,), or None
+        None for columns.
+    """
 
     name: str
     counts: npt.NDArray[np.floating] | npt.NDArray[np.integer]
@@ -54,6 +62,16 @@ class Chart:
 
 def charts_picture(charts: Sequence[Chart], heading: str) -> bytes:
     """Draw the charts, two in a row, as a PNG; the legend that they share is at the foot.
+
+    Parameters
+    ----------
+    charts : sequence of Charts
+    heading : str
+
+    Returns
+    -------
+    bytes
+        Of the PNG.
 
     Raises
     ------

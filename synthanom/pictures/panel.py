@@ -69,6 +69,16 @@ def panel(examples: Sequence[Example], heading: str) -> bytes:
 
     Volumes are shown as three orthogonal planes through the anomaly, upright, the subject's right on the left.
 
+    Parameters
+    ----------
+    examples : sequence of Examples
+    heading : str
+
+    Returns
+    -------
+    bytes
+        Of the PNG.
+
     Raises
     ------
     SynthanomError

@@ -33,7 +33,17 @@ def palette_png(pixels: Pixels, palette: Pixels) -> bytes:
 
 
 def is_our_picture(content: bytes) -> bool:
-    """Whether these are the first bytes (64 at least) of a PNG from `palette_png`."""
+    """Whether these are the first bytes (64 at least) of a PNG from `palette_png`.
+
+    Parameters
+    ----------
+    content : bytes
+        At least 64, the first of a file.
+
+    Returns
+    -------
+    bool
+    """
     return content.startswith(SIGNATURE) and MARK.encode() in content[:80]
 
 

@@ -29,7 +29,16 @@ SKIPPED = "skipped.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What was done: scores of the maps by id, (path, reason) of what could not be scored, and lines of notes."""
+    """What was done.
+
+    Attributes
+    ----------
+    scores : dict of str to float
+        Of the maps, by id.
+    skipped : tuple of (path, reason)
+        What could not be scored.
+    notes : tuple of str
+    """
 
     scores: dict[str, float]
     skipped: tuple[tuple[str, str], ...]
@@ -69,6 +78,10 @@ def predict(
         Beside the maps of DICOM scans, write each as a fractional DICOM Segmentation, ``<id>.seg.dcm``.
     track : Track
         Shows how many maps of how many are computed: one per scan and model.
+
+    Returns
+    -------
+    Outcome
 
     Raises
     ------

@@ -18,6 +18,16 @@ TOLERANCE = 0.02  # of the smallest voxel side: tools round headers, and a fifti
 def align(volumes: Sequence[Volume]) -> Volume:
     """Stack the contrasts of one case along the channel axis; geometry and name are the first one's.
 
+    Parameters
+    ----------
+    volumes : sequence of Volumes
+        Each of one channel or more.
+
+    Returns
+    -------
+    Volume
+        (C, *S), the channels in the order of the volumes.
+
     Raises
     ------
     SynthanomError
@@ -42,6 +52,16 @@ def check_grid(volume: Volume, shape: Sequence[int], affine: FloatArray | None, 
 
     Affines are compared where both are known, by how far apart they put the corners of the grid.
 
+    Parameters
+    ----------
+    volume : Volume
+    shape : sequence of D ints
+        Spatial shape of the other.
+    affine : ndarray of shape (4, 4), or None
+        Of the other.
+    path : path
+        Where the other came from, for messages.
+
     Raises
     ------
     SynthanomError
@@ -65,7 +85,18 @@ def check_grid(volume: Volume, shape: Sequence[int], affine: FloatArray | None, 
 
 
 def mask_on_grid(volume: Volume, source: Source, reading: Reading = AS_STORED) -> MaskArray:
-    """Read a foreground mask that lies on a volume's grid, in the way that the volume was read: bool (*S).
+    """Read a foreground mask that lies on a volume's grid, in the way that the volume was read.
+
+    Parameters
+    ----------
+    volume : Volume
+    source : Source
+        The mask's file or files.
+    reading : Reading
+
+    Returns
+    -------
+    ndarray of shape (*S), bool
 
     Raises
     ------

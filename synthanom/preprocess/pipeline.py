@@ -104,7 +104,13 @@ class Pipeline:
         return _prepared(state, tuple(trace))
 
     def restore(self, score_map: ImageArray, prepared: Prepared | Trace, order: int = 1) -> ImageArray:
-        """Put a map on the prepared grid back on the scan's own grid and axis order; see `restore`."""
+        """Put a map on the prepared grid back on the scan's own grid and axis order.
+
+        Parameters
+        ----------
+        score_map, prepared, order
+            As for the function `restore`.
+        """
         return restore(score_map, prepared, order)
 
     def to_dict(self) -> dict[str, Any]:
@@ -178,6 +184,10 @@ def default_pipeline(
         Voxel size in mm, in axis order of the canonical image ([Z,] Y, X).
     normalise, foreground : str
         "auto" is z-score and nonzero for volumes, minus-one-one and none for pictures.
+
+    Returns
+    -------
+    Pipeline
 
     Raises
     ------

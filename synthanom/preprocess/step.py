@@ -19,12 +19,44 @@ class AbstractStep(ABC):
 
     @abstractmethod
     def forward(self, state: State) -> tuple[State, dict[str, Any]]:
-        """The image after this step, and the JSON-able entry from which `inverse` goes back."""
+        """Do the step.
+
+        Parameters
+        ----------
+        state : State
+            Left as it is.
+
+        Returns
+        -------
+        state : State
+            The image after this step.
+        entry : dict
+            JSON-able: what `inverse` goes back by.
+
+        Raises
+        ------
+        SynthanomError
+            If the step does not suit the image.
+        """
 
     @staticmethod
     @abstractmethod
     def inverse(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:
-        """A map (*S) on the grid before this step."""
+        """Put a map back on the grid before this step.
+
+        Parameters
+        ----------
+        score : ndarray of shape (*S), float32
+            On the grid after the step.
+        entry : mapping
+            What `forward` gave.
+        order : {0, 1, 3}
+            How resampling is undone: nearest neighbour, linear, cubic.
+
+        Returns
+        -------
+        ndarray of shape (*S before), float32
+        """
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON values."""

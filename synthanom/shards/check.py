@@ -29,10 +29,20 @@ RECIPE_FORMAT = 1
 
 
 def check(folder: Path | str, *, track: Track = untold) -> list[str]:
-    """Problems of the data set in `folder`, one line each; none means that it is whole.
+    """Read a whole data set and look for damage.
 
-    Memory stays bounded by one file's rows: files are read one after the other, pictures one row at a time. `track`
-    shows how many files and rows were read.
+    Memory stays bounded by one file's rows: files are read one after the other, pictures one row at a time.
+
+    Parameters
+    ----------
+    folder : path
+    track : Track
+        Shows how many files and rows were read.
+
+    Returns
+    -------
+    list of str
+        One line per problem; none means that the data set is whole.
     """
     folder = Path(folder)
     try:

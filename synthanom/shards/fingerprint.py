@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from synthanom import __version__
 from synthanom.arrays import canonical_json
-from synthanom.manifest import software_version
 from synthanom.shards.codecs import DEFAULT, codec_version
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py")
@@ -37,7 +37,7 @@ def fingerprint(codec: str = DEFAULT) -> dict[str, str]:
     configuration: Mapping[str, Any] = np.show_config(mode="dicts")
     blas = configuration["Build Dependencies"]["blas"]
     return {
-        "synthanom": software_version(),
+        "synthanom": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **{name: metadata.version(name) for name in PACKAGES},

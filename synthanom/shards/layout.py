@@ -87,7 +87,18 @@ def columns(kind: ShardKind, rows: int) -> dict[str, Column]:
 
 
 def unit_rows(channels: int, shape: Sequence[int]) -> int:
-    """Rows of one shard: at most 64, and no more than fit 256 MiB as dense images and labels."""
+    """Rows of one shard: at most 64, and no more than fit 256 MiB as dense images and labels.
+
+    Parameters
+    ----------
+    channels : int
+    shape : sequence of D ints
+        Spatial shape of the images.
+
+    Returns
+    -------
+    int
+    """
     return max(1, min(MAX_UNIT_ROWS, MAX_UNIT_BYTES // (4 * (channels + 1) * math.prod(shape))))
 
 

@@ -54,6 +54,12 @@ class DataSet:
 
     Shards are opened when first read, in each process anew, so a data set may be handed to worker processes, forked or
     spawned: a pickle holds no open file.
+
+    Attributes
+    ----------
+    folder : Path
+    manifest : Manifest
+        What `dataset.json` says.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -198,11 +204,23 @@ class DataSet:
         return list(range(int(first), int(last)))
 
     def row_of(self, task: str, healthy_index: int, variant: int) -> int | None:
-        """The row of one variant, or None where it could not be made; no picture is read.
+        """The row of one variant; no picture is read.
+
+        Parameters
+        ----------
+        task : str
+            Stored name.
+        healthy_index, variant : int
+
+        Returns
+        -------
+        int or None
+            None where the variant could not be made.
 
         Raises
         ------
         SynthanomError
+            If the data set has no such task.
         """
         _, variants = self._keys(task)
         return next((row for row in self.rows_of(task, healthy_index) if variants[row] == variant), None)

@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from synthanom import __version__
 from synthanom.errors import SynthanomError
-from synthanom.manifest import ANOMALIES_NAME, FORMAT, HEALTHY_NAME, FileRecord, replaced_file, software_version
+from synthanom.manifest import ANOMALIES_NAME, FORMAT, HEALTHY_NAME, FileRecord, replaced_file
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, overlapping
 from synthanom.shards.codecs import DEFAULT, filter_arguments
@@ -210,7 +211,7 @@ def _file_image(
             ("task", np.bytes_(kind.task)),
             ("shape", np.array(kind.shape, dtype=np.int64)),
             ("channels", np.int64(kind.channels)),
-            ("synthanom", np.bytes_(software_version())),
+            ("synthanom", np.bytes_(__version__)),
         ):
             file.attrs.create(name, value)
         for name, column in layout.items():

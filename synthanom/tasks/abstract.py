@@ -62,6 +62,15 @@ class AbstractTask(ABC):
     ) -> AbstractParams:
         """Draw the numbers of one anomaly.
 
+        Parameters
+        ----------
+        rng : numpy Generator
+            The only source of randomness.
+        sample : Sample
+            Untouched, also where other anomalies were made before this one.
+        region : Region
+        donor : Sample, for tasks that blend one in
+
         Raises
         ------
         UnsuitableRegion
@@ -71,12 +80,36 @@ class AbstractTask(ABC):
     @staticmethod
     @abstractmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
-        """The region's box after the anomaly, float32 (C, *box), of an image (C, *S) that is not written."""
+        """The region's box after the anomaly.
+
+        Parameters
+        ----------
+        image : ndarray of shape (C, *S), float32
+            Not written to.
+        region : Region
+        params : what `sample_params` drew
+        donor : Sample, for tasks that blend one in
+
+        Returns
+        -------
+        ndarray of shape (C, *box), float32
+        """
 
     @staticmethod
     @abstractmethod
     def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
-        """The voxels of the box that go to the labeller, bool (*box), given the box before and after."""
+        """The voxels of the box that go to the labeller.
+
+        Parameters
+        ----------
+        before, after : ndarray of shape (C, *box), float32
+        region : Region
+        params : what `sample_params` drew
+
+        Returns
+        -------
+        ndarray of shape (*box), bool
+        """
 
     @classmethod
     def apply(cls, image: Any, region: Region, params: Any, donor: Sample | None = None) -> Any:

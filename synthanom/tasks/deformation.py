@@ -20,7 +20,17 @@ FREE_EXPONENT = (0.5, 2.0)  # without calibration, the strength is 2 to the powe
 
 @dataclass(frozen=True, kw_only=True)
 class DeformationParams(AbstractParams):
-    """One deformation."""
+    """One deformation.
+
+    Attributes
+    ----------
+    centre : tuple of D ints
+        Image voxel that stays where it is.
+    factor : float
+        Strength f > 1.
+    order : {3, 1}
+        Cubic B-spline or linear interpolation.
+    """
 
     centre: tuple[int, ...]  # image voxel that stays where it is
     factor: float  # strength f > 1

@@ -16,7 +16,20 @@ from synthanom.tasks.abstract import AbstractParams, AbstractTask, limits_of
 
 @dataclass(frozen=True, kw_only=True)
 class BlendParams(AbstractParams):
-    """One blended-in patch."""
+    """One blended-in patch.
+
+    Attributes
+    ----------
+    matrix : (D, D) numbers
+        From box voxels to donor voxels.
+    offset : D numbers
+        Donor coordinates of the box's first voxel.
+    donor_limits, limits : (2, C) numbers, image intensity units
+        What the patch and the result are clipped to.
+    mixed : bool
+    join_threshold : float
+        As of the task.
+    """
 
     matrix: tuple[tuple[float, ...], ...]  # (D, D): box voxels to donor voxels
     offset: tuple[float, ...]  # (D,): donor coordinates of the box's first voxel
@@ -28,7 +41,17 @@ class BlendParams(AbstractParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PatchSettings:
-    """How a patch is drawn from a donor."""
+    """How a patch is drawn from a donor.
+
+    Attributes
+    ----------
+    largest_angle : float
+        Radians, in every plane of axes.
+    scale : float
+        Mean of the exponential by which the scale exceeds 1.
+    largest_part : float
+        Of the donor's side that the patch may need.
+    """
 
     largest_angle: float = np.pi / 4  # radians, in every plane of axes
     scale: float = 0.1  # mean of the exponential by which the scale exceeds 1
@@ -93,7 +116,13 @@ class AbstractBlend(AbstractTask):
 
     @staticmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
-        """The region's box with the patch blended in, clipped to the sample's range: float32 (C, *box)."""
+        """The region's box with the patch blended in, clipped to the sample's range: float32 (C, *box).
+
+        Raises
+        ------
+        SynthanomError
+            If there is no donor.
+        """
         if donor is None:
             raise SynthanomError("blending needs the donor that the parameters were drawn with, got None")
         patch = affine_patch.sample(

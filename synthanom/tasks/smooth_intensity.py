@@ -15,7 +15,16 @@ from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind, li
 
 @dataclass(frozen=True, kw_only=True)
 class SmoothIntensityParams(AbstractParams):
-    """One change of intensity."""
+    """One change of intensity.
+
+    Attributes
+    ----------
+    ramp : float
+        Voxels from the edge to full strength.
+    change : C numbers, image intensity units
+    limits : (2, C) numbers, image intensity units
+        What the result is clipped to.
+    """
 
     ramp: float  # voxels from the edge to full strength
     change: tuple[float, ...]  # per channel, image intensity units

@@ -14,6 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
+from synthanom import __version__
 from synthanom.detectors.abstract import AbstractDetector
 from synthanom.detectors.registry import detector_class
 from synthanom.errors import SynthanomError
@@ -30,7 +31,30 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelCard(BaseModel):
-    """What `model.json` says."""
+    """What `model.json` says.
+
+    Attributes
+    ----------
+    kind, format
+        What the file is.
+    detector : str
+    network : NetworkConfig
+    positions : bool
+        Whether it is given position channels.
+    channels : int
+        Of the image.
+    shape : tuple of D ints
+        Of the training images; others are possible.
+    preprocessing : dict
+        Pipeline as data: what turns a raw scan into the network's input.
+    aggregation : AggregationConfig
+    thresholds : dict of str to float
+        On the score map ("pixel") and its aggregated score ("sample"), and those not used.
+    training : dict
+        Data set, run, epoch and validation figures: where the weights come from.
+    versions : dict of str to str
+    weights_sha256 : str
+    """
 
     model_config = _STRICT
 
@@ -55,7 +79,13 @@ class ModelCard(BaseModel):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A detector with what the file says about it."""
+    """A detector with what the file says about it.
+
+    Attributes
+    ----------
+    detector : AbstractDetector
+    card : ModelCard
+    """
 
     detector: AbstractDetector
     card: ModelCard
@@ -63,14 +93,8 @@ class Model:
 
 def versions() -> dict[str, str]:
     """Versions of what weights and scores depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        ours = version("synthanom")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        ours = "unknown"
     return {
-        "synthanom": ours,
+        "synthanom": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
@@ -164,6 +188,14 @@ def model_folder(folder: Path | str) -> Path:
 def read_card(folder: Path | str) -> ModelCard:
     """Read `model.json` of a run or model folder.
 
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    ModelCard
+
     Raises
     ------
     SynthanomError
@@ -199,6 +231,10 @@ def load_model(folder: Path | str, *, allow_import: bool = False) -> Model:
         A run folder (its best model is taken) or a folder with the two model files.
     allow_import : bool
         Let the file name a foreign class for its network. Importing runs that package's code: only for files you trust.
+
+    Returns
+    -------
+    Model
 
     Raises
     ------

@@ -30,7 +30,15 @@ ThresholdRule = Literal["false_positive_rate", "f_beta"]
 
 
 class NetworkConfig(BaseModel):
-    """Which network; `settings` are the keyword arguments of its class."""
+    """Which network.
+
+    Attributes
+    ----------
+    name : str
+        "unet", "autoencoder", or "package.module:Class".
+    settings : dict
+        Keyword arguments of its class.
+    """
 
     model_config = _STRICT
 
@@ -39,7 +47,20 @@ class NetworkConfig(BaseModel):
 
 
 class OptimiserConfig(BaseModel):
-    """AdamW and its learning rate: linear warm-up, exponential decay, floor."""
+    """AdamW and its learning rate: linear warm-up, exponential decay, floor.
+
+    Attributes
+    ----------
+    learning_rate : float
+    warmup_steps : int
+    warmup_start : float
+        Factor at the first step.
+    decay : float
+        Factor per step: 10 in 8000 steps by default.
+    floor : float
+        Smallest factor.
+    weight_decay : float
+    """
 
     model_config = _STRICT
 
@@ -52,7 +73,13 @@ class OptimiserConfig(BaseModel):
 
 
 class AggregationConfig(BaseModel):
-    """The score of a whole image; as `synthanom.metrics.Aggregation`."""
+    """The score of a whole image; as `synthanom.metrics.Aggregation`.
+
+    Attributes
+    ----------
+    statistic, value, over
+        As there.
+    """
 
     model_config = _STRICT
 
@@ -79,7 +106,19 @@ ChosenAggregation = Annotated[AggregationConfig | None, BeforeValidator(_unnamed
 
 
 class CalibrationConfig(BaseModel):
-    """How thresholds are chosen on the validation pictures; all are stored, those of `pixel` and `sample` used."""
+    """How thresholds are chosen on the validation pictures; all are stored, those of `pixel` and `sample` used.
+
+    Attributes
+    ----------
+    false_positive_rate : float
+        Of healthy images called anomalous, at most.
+    pixel_false_positive_rate : float
+        Of the voxels of healthy images, at most.
+    beta : float
+        Of F-beta on synthetic anomalies: recall counts beta times as much as precision.
+    sample, pixel : {"false_positive_rate", "f_beta"}
+        By which rule thresholds of images and of voxels are chosen.
+    """
 
     model_config = _STRICT
 
@@ -91,7 +130,44 @@ class CalibrationConfig(BaseModel):
 
 
 class TrainingConfig(BaseModel):
-    """Everything that decides which weights come out, besides data set, tasks and run."""
+    """Everything that decides which weights come out, besides data set, tasks and run.
+
+    Attributes
+    ----------
+    detector : {"multitask", "autoencoder"}
+    network : NetworkConfig
+    positions : bool
+        Give the network position channels.
+    optimiser : OptimiserConfig
+    batch_size : int
+    epochs : int
+        At most.
+    patience_steps : int
+        Stop after so many steps without a better validation loss.
+    validate_every : int
+        Epochs.
+    select_by : str
+        Which validation figure decides the checkpoint and the patience.
+    flip : float
+        Probability of a left-right flip.
+    anisotropy, anisotropy_factor : float
+        Probability that one axis is reduced and enlarged again; by Uniform(1, factor).
+    precision : {"32-true", "bf16-mixed", "16-mixed"}
+    channels_last : bool
+        Memory layout of images and weights.
+    compile : bool
+        Training steps, by torch.compile.
+    aggregation : AggregationConfig or None
+        None takes the best on the validation pictures ("validation" in files).
+    calibration : CalibrationConfig
+    pairing : {"crossed", "full"}
+        Which folds go with which tasks.
+    allow_same_kind : bool
+        Whether a task beyond the paper's five may be validated against its own kind.
+    live : bool
+        Synthesise while training instead of reading stored anomalies.
+    seed : int
+    """
 
     model_config = _STRICT
 
@@ -130,6 +206,10 @@ def load_config(path: Path | None, shape: Sequence[int], overrides: Mapping[str,
         Spatial shape of the training images.
     overrides : mapping, optional
         Top-level keys that win over the file; None values are ignored.
+
+    Returns
+    -------
+    TrainingConfig
 
     Raises
     ------

@@ -14,7 +14,18 @@ from synthanom.training.device import DeviceChoice, chosen_device
 
 
 def raw_score_map(model: Model, image: ImageArray, scoring: Scoring = WHOLE) -> ImageArray:
-    """One model's map of one image, (C, *S) -> (*S), float32, not clipped; computed where the model is.
+    """One model's map of one image, not clipped; computed where the model is.
+
+    Parameters
+    ----------
+    model : Model
+    image : ndarray of shape (C, *S), float32
+    scoring : Scoring
+        Windows and mirroring; whole by default.
+
+    Returns
+    -------
+    ndarray of shape (*S), float32
 
     Raises
     ------
@@ -181,7 +192,20 @@ def score_steps(
 def score_map(
     folders: Sequence[Path | str], image: ImageArray, *, device: DeviceChoice = "auto", allow_import: bool = False
 ) -> ImageArray:
-    """Mean score map (*S) of an ensemble for one image (C, *S); see `score_maps`.
+    """Mean score map of an ensemble for one image; see `score_maps`.
+
+    Parameters
+    ----------
+    folders : sequence of paths
+        Run or model folders.
+    image : ndarray of shape (C, *S), float32
+        Prepared as the models' cards say.
+    device, allow_import
+        As `score_maps`.
+
+    Returns
+    -------
+    ndarray of shape (*S), float32 in [0, 1]
 
     Raises
     ------

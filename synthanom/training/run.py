@@ -93,6 +93,10 @@ def train(
     progress : Progress, optional
         Shows how many batches are done, of those that the run will have if its patience lasts.
 
+    Returns
+    -------
+    Outcome
+
     Raises
     ------
     SynthanomError

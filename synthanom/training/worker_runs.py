@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from synthanom import exits
+from synthanom import __version__, exits
 from synthanom.cluster.desk import DESK, Ticket
 from synthanom.errors import SynthanomError
-from synthanom.manifest import read_manifest, software_version
+from synthanom.manifest import read_manifest
 from synthanom.training.own_process import Ended, collected, end, started
 
 PACKAGES = ("numpy", "torch", "lightning")
@@ -82,7 +82,7 @@ def look_around(data: str, settings: str | None) -> Surroundings:
 
 def versions() -> dict[str, str]:
     """Of what weights depend on, read without loading it."""
-    found = {"synthanom": software_version(), "python": platform.python_version()}
+    found = {"synthanom": __version__, "python": platform.python_version()}
     return found | {name: metadata.version(name) for name in PACKAGES}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from synthanom import __version__
 from synthanom.arrays import ImageArray
 from synthanom.errors import MissingExtra, SynthanomError
 from synthanom.volumes.dicom import stacked_files
@@ -104,10 +105,9 @@ def _built(frames: npt.NDArray[np.float32], images: Sequence[Any]) -> bytes:
     from pydicom.sr.codedict import codes
     from pydicom.sr.coding import Code
 
-    version = _version()
     hd: Any = highdicom
     algorithm = hd.AlgorithmIdentificationSequence(
-        name="synthanom", version=version, family=codes.cid7162.ArtificialIntelligence
+        name="synthanom", version=__version__, family=codes.cid7162.ArtificialIntelligence
     )
     segment = hd.seg.SegmentDescription(
         segment_number=1,
@@ -130,7 +130,7 @@ def _built(frames: npt.NDArray[np.float32], images: Sequence[Any]) -> bytes:
         instance_number=1,
         manufacturer="synthanom",
         manufacturer_model_name="synthanom",
-        software_versions=version,
+        software_versions=__version__,
         device_serial_number="0",
         content_label="ANOMALY",
         content_description=LABEL,
@@ -140,12 +140,3 @@ def _built(frames: npt.NDArray[np.float32], images: Sequence[Any]) -> bytes:
     buffer = io.BytesIO()
     made.save_as(buffer)
     return buffer.getvalue()
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("synthanom")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

@@ -61,6 +61,14 @@ def discover(folder: str | os.PathLike[str]) -> list[Source]:
     Hidden files and folders and sidecars (tables, notes, DICOM reports and directories) are passed over. DICOM files
     of one folder, series, size and direction form one source; links are followed only to files inside the folder.
 
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    list of Source
+
     Raises
     ------
     SynthanomError

@@ -29,6 +29,10 @@ def read(source: Source | str | os.PathLike[str], reading: Reading = AS_STORED) 
     reading : Reading
         Which volume of several, whether gaps are filled, whether colour is turned into grey; by default none of it.
 
+    Returns
+    -------
+    Volume
+
     Raises
     ------
     SynthanomError
@@ -46,7 +50,17 @@ def read(source: Source | str | os.PathLike[str], reading: Reading = AS_STORED) 
 def read_mask(
     path: Source | str | os.PathLike[str], reading: Reading = AS_STORED
 ) -> tuple[MaskArray, FloatArray | None]:
-    """Read a mask: bool (*S), True where the stored value is above 0 (of a JPEG: above half of 255), and its affine.
+    """Read a mask: what is marked are stored values above 0 (of a JPEG: above half of 255).
+
+    Parameters
+    ----------
+    path : Source, or path of a file, or of a folder that holds exactly one image or DICOM series
+    reading : Reading
+
+    Returns
+    -------
+    mask : ndarray of shape (*S), bool
+    affine : ndarray of shape (4, 4), float64, or None
 
     Raises
     ------

@@ -63,8 +63,15 @@ class Reading:
 
         Parameters
         ----------
+        count : int
+        path : path
+            Of the file, for messages.
         what : str
             Says in messages how the volumes are stored.
+
+        Returns
+        -------
+        int
 
         Raises
         ------

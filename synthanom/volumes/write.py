@@ -57,7 +57,13 @@ def packed(data: bytes) -> bytes:
 
 
 def write_picture(path: str | os.PathLike[str], array: npt.NDArray[Any]) -> None:
-    """Write values (Y, X) in [0, 1] as a grey PNG of 8 bits.
+    """Write values in [0, 1] as a grey PNG of 8 bits.
+
+    Parameters
+    ----------
+    path : path
+        Ends in .png; the folder must exist.
+    array : ndarray of shape (Y, X)
 
     Raises
     ------

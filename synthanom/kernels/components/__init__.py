@@ -30,7 +30,16 @@ def label(region: MaskArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int6
 
 
 def boxes(region: MaskArray) -> npt.NDArray[np.int64]:
-    """The boxes that `label` gives, without numbering the voxels: int64 (n, 2, D)."""
+    """The boxes that `label` gives, without numbering the voxels.
+
+    Parameters
+    ----------
+    region : ndarray of shape (*S), bool
+
+    Returns
+    -------
+    ndarray of shape (n, 2, D), int64
+    """
     from synthanom.kernels.components.cpu import boxes_of, find_runs, join_runs
 
     runs, rows = find_runs(in_eights(region))
@@ -39,7 +48,17 @@ def boxes(region: MaskArray) -> npt.NDArray[np.int64]:
 
 
 def covered(region: MaskArray, by: MaskArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Voxels of each component that `label` numbers, and how many of these another mask (*S) marks: int64 (n,) each."""
+    """Count the voxels of each component, and how many of them another mask marks.
+
+    Parameters
+    ----------
+    region, by : ndarray of shape (*S), bool
+
+    Returns
+    -------
+    voxels, marked : ndarray of shape (n,), int64
+        Of the components in the order of `label`.
+    """
     from synthanom.kernels.components.cpu import find_runs, join_runs, sizes_of
 
     runs, rows = find_runs(in_eights(region))
@@ -49,7 +68,17 @@ def covered(region: MaskArray, by: MaskArray) -> tuple[npt.NDArray[np.int64], np
 
 
 def bounds(region: MaskArray) -> npt.NDArray[np.int64]:
-    """First marked voxel and end of the tight box around all marked voxels: int64 (2, D); both 0 if there are none."""
+    """The tight box around all marked voxels.
+
+    Parameters
+    ----------
+    region : ndarray of shape (*S), bool
+
+    Returns
+    -------
+    ndarray of shape (2, D), int64
+        First marked voxel and end (one after the last); both 0 if there are none.
+    """
     from synthanom.kernels.components.cpu import bounds_of
 
     contiguous = np.ascontiguousarray(region)

@@ -5,7 +5,16 @@ import numpy.typing as npt
 
 
 def flipped_exponential(exponents: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """1 - exp(-u) of every u >= 0, the digits of small ones kept: float64, of the same shape.
+    """1 - exp(-u), the digits of small u kept.
+
+    Parameters
+    ----------
+    exponents : ndarray of any shape, float64
+        u >= 0.
+
+    Returns
+    -------
+    ndarray of the same shape, float64
 
     Notes
     -----

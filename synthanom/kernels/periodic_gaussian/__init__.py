@@ -34,7 +34,17 @@ def smooth(image: FloatArray, sigma: float) -> FloatArray:
 
 
 def half_weights(sigma: float) -> FloatArray:
-    """Weights of a voxel and of those at distance 1, 2, ... on either side; together with these they sum to 1."""
+    """Weights of a voxel and of those at distance 1, 2, ... on either side; together with these they sum to 1.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation, voxels.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+    """
     radius = int(REACH * sigma + 0.5)
     weights = np.exp(-0.5 / (sigma * sigma) * np.arange(-radius, radius + 1) ** 2)
     return np.ascontiguousarray((weights / weights.sum())[radius:])

@@ -66,6 +66,8 @@ def tight_mask(
     ----------
     kind, size, matrix, position : as for `mask`
     shape : D sides of the image
+    margin : int
+        Voxels.
 
     Returns
     -------
@@ -100,7 +102,18 @@ def tight_mask(
 
 
 def half_extent(kind: str, size: Sequence[float], matrix: npt.ArrayLike) -> FloatArray:
-    """How far the shape reaches from its centre along each image axis, in voxels: float64 (D,)."""
+    """How far a shape reaches from its centre along each image axis.
+
+    Parameters
+    ----------
+    kind, size, matrix
+        As for `mask`.
+
+    Returns
+    -------
+    ndarray of shape (D,), float64
+        Voxels.
+    """
     check_kind(kind)
     half = [float(s) / 2 for s in size]
     # a handful of numbers: Python's floats take 3 us, arrays took 15

@@ -49,6 +49,11 @@ def apply(
     -------
     array of shape (C, *S), float32, of the same backend; `image` is not written
 
+    Raises
+    ------
+    SynthanomError
+        If shapes disagree, the box leaves the image, or the ramp is not positive.
+
     Notes
     -----
     x + change min(depth / ramp, 1), depth the Euclidean distance to the nearest voxel outside the region; everything
@@ -112,9 +117,17 @@ def _as_given(values: Any) -> Any:
 
 
 def squared_depth(region: MaskArray, *, limit: float = np.inf) -> npt.NDArray[np.int32]:
-    """Squared Euclidean distance to the nearest voxel outside, in voxels, exact up to `limit`: int32 (*box).
+    """Squared Euclidean distance to the nearest voxel outside; beyond the box is outside.
 
-    Deeper voxels hold some value of at least `limit` squared.
+    Parameters
+    ----------
+    region : ndarray of shape (*box), bool
+    limit : float
+        Voxels up to which the depth is exact; deeper voxels hold some value of at least `limit` squared.
+
+    Returns
+    -------
+    ndarray of shape (*box), int32
     """
     return _squared_depth(region, limit)[0].reshape(region.shape)
 
@@ -133,7 +146,19 @@ def _squared_depth(region: MaskArray, limit: float) -> tuple[npt.NDArray[np.int3
 
 
 def largest_depth(region: MaskArray, *, limit: float = np.inf) -> float:
-    """Distance in voxels from the region's deepest voxel to the nearest voxel outside, at most `limit`; 0 if empty."""
+    """Distance from the region's deepest voxel to the nearest voxel outside.
+
+    Parameters
+    ----------
+    region : ndarray of shape (*box), bool
+    limit : float
+        Voxels; no larger depth is given.
+
+    Returns
+    -------
+    float
+        Voxels; 0 for an empty region.
+    """
     from synthanom.kernels.smooth_change.cpu import holds_ball
 
     if limit < min(region.shape) and holds_ball(byte_volume(region), region.ndim == 2, float(limit)):

@@ -54,14 +54,37 @@ def label_box(
 
 
 def label_tensors(before: Any, after: Any, region: Any, sigma: float, *, fill: bool = True) -> Any:
-    """`label_box` of tensors (C, *S), (C, *S), bool (*S), on their device: the label alone, float32 (*S)."""
+    """`label_box` of whole images, on their device.
+
+    Parameters
+    ----------
+    before, after : tensor of shape (C, *S), float32
+    region : tensor of shape (*S), bool
+    sigma, fill
+        As for `label_box`.
+
+    Returns
+    -------
+    tensor of shape (*S), float32 in [0, 1]
+    """
     from synthanom.kernels.soft_label.gpu import label_image
 
     return label_image(before, after, region, sigma, fill=fill)
 
 
 def fill_components(label: ImageArray, region: MaskArray) -> ImageArray:
-    """Close and fill a pointwise label (*box), 0 outside the region, as `label_box` does: float32 (*box)."""
+    """Close and fill a pointwise label, as `label_box` does.
+
+    Parameters
+    ----------
+    label : ndarray of shape (*box), float32
+        0 outside the region.
+    region : ndarray of shape (*box), bool
+
+    Returns
+    -------
+    ndarray of shape (*box), float32
+    """
     from synthanom.kernels.components.cpu import find_runs
     from synthanom.kernels.soft_label.cpu import fill_runs
 
