@@ -21,7 +21,7 @@ from pathlib import Path
 import nibabel  # here, so that forked processes need not import it again
 import numpy as np
 import pydicom
-import pydicom.pixels
+import pydicom.pixels  # noqa: F401 (loaded before the copies are read)
 import SimpleITK
 from damage import damage
 from damaged_series import damaged_series, series_in

@@ -45,7 +45,7 @@ def main() -> None:
     command("synthanom-train", plan.data, "--summarise", "--out", plan.runs)
     say("scoring the test images")
     page = results(plan)
-    (plan.out / "results.md").write_text(page)
+    (plan.out / "results.md").write_text(page, encoding="utf-8")
     say(page)
     if given.write:
         put(PAGE, page)
@@ -91,11 +91,11 @@ def show(plan: Plan) -> None:
 
 def put(page: Path, tables: str) -> None:
     """Replace what stands between the two marks of a page."""
-    before, _, rest = page.read_text().partition(BEGIN)
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, found, after = rest.partition(END)
     if not found:
         sys.exit(f"error: {page}: must hold the marks {BEGIN!r} and {END!r}; restore the page")
-    page.write_text(f"{before}{BEGIN}\n\n{tables.strip()}\n\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n\n{tables.strip()}\n\n{END}{after}", encoding="utf-8")
 
 
 def command(*words: object) -> None:
@@ -114,7 +114,7 @@ def run(words: Iterable[object], environment: dict[str, str], times: Path | None
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if times is not None:
-        with times.open("a") as file:  # one short line, written at once
+        with times.open("a", encoding="utf-8") as file:  # one short line, written at once
             file.write(f"{used.ru_utime + used.ru_stime:.1f},{line}\n")
     return process.returncode
 

@@ -52,7 +52,7 @@ def main() -> None:
     say("6/6  pictures")
     command("synthanom", "preview", out / "data", "--out", out / "tasks.png")
     command("synthanom", "preview", out / "cohort/train/virtual-00.nii.gz", "--out", out / "single-scan.png")
-    verdict(json.loads(numbers.read_text()))
+    verdict(json.loads(numbers.read_text(encoding="utf-8")))
     say(f"pictures: {out / 'tasks.png'}, {out / 'single-scan.png'}, {out / 'run/pictures'}")
     say(f"{time.monotonic() - started:.0f} s in all; every file is under {out}")
 

@@ -102,7 +102,9 @@ class Plan:
         """The settings with one of another value."""
         path = self.out / "ablations" / f"{name.split()[0]}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({**yaml.safe_load(self.config.read_text()), **setting}))
+        path.write_text(
+            yaml.safe_dump({**yaml.safe_load(self.config.read_text(encoding="utf-8")), **setting}), encoding="utf-8"
+        )
         return path
 
 

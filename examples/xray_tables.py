@@ -143,7 +143,7 @@ def _ablations(plan: Plan, test: TestImages) -> str:
 
 def _similarity(path: Path) -> str:
     """The table that --summarise wrote, average precision of whole images only."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = list(csv.reader(file))
     shown = [
         [row[columns.index("trained on")], *(f"{100 * float(cell):.1f}" if cell else "" for cell in row[3:])]
@@ -168,7 +168,7 @@ def _cost(plan: Plan) -> str:
 def _seconds(path: Path, autoencoder: bool) -> str:
     """Mean over the models of the commands that trained them, start and thresholds included."""
     seconds: dict[str, float] = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         value, words = line.split(",", 1)
         if ("--detector autoencoder" in words) == autoencoder:
             seconds[words] = seconds.get(words, 0.0) + float(value)  # a command may have been given again

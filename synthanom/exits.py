@@ -1,6 +1,7 @@
 """Exit statuses of every command, and the one place that turns exceptions into them."""
 
 import _thread
+import io
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from synthanom.errors import SynthanomError
+from synthanom.mistyped import misuse
 
 DONE, BUG, REFUSED, SKIPPED, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 WORDS = {
@@ -23,6 +25,7 @@ WORDS = {
     TERMINATED: "terminated",
 }
 AGAIN = "run the same command again"
+EPILOG = "Exit status: " + "; ".join(f"{status} {words}" for status, words in WORDS.items()) + "."
 LOST_SECONDS = 0.05  # until an interruption that was lost comes again
 
 
@@ -50,6 +53,9 @@ def run(app: Callable[..., Any], *, resume_hint: str = AGAIN, hints: Mapping[str
     if debug:
         arguments = [a for a in arguments if a != "--debug"]
     hint = (hints or {}).get(arguments[0] if arguments else "", resume_hint)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files that a console cannot show are no error
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_status(app, arguments, debug, hint))
 
 
@@ -80,10 +86,10 @@ def _status(app: Callable[..., Any], arguments: list[str], debug: bool, hint: st
             sys.stdout.flush()
     except Exit as stop:
         code = stop.exit_code
-    except TyperException as misuse:
-        if type(misuse).__name__ == "NoArgsIsHelpError":  # the help has been shown already
+    except TyperException as wrong:
+        if type(wrong).__name__ == "NoArgsIsHelpError":  # the help has been shown already
             return REFUSED
-        return _refused(f"{_one_line(misuse)}; see --help", REFUSED, as_json)
+        return _refused(misuse(_one_line(wrong)), REFUSED, as_json)
     except (KeyboardInterrupt, Abort):
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit) as leave:

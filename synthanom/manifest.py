@@ -259,6 +259,8 @@ def _file_json(file: FileRecord) -> dict[str, Any]:
 
 
 def _synchronise(folder: Path) -> None:
+    if os.name == "nt":  # folders cannot be opened there
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -11,6 +11,7 @@ from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.labels import FlippedGaussian
 from synthanom.manifest import NAME
+from synthanom.nearest import meant
 from synthanom.pictures import Example
 from synthanom.preprocess import default_pipeline
 from synthanom.preprocess.pipeline import Normalise
@@ -117,7 +118,7 @@ def _known(tasks: Sequence[str] | None, available: Sequence[str], where: str) ->
         return tuple(available)
     for name in tasks:
         if name not in available:
-            raise SynthanomError(f"{where} has no task {name!r}; it has {', '.join(available)}")
+            raise SynthanomError(f"{where} has no task {name!r}; it has {', '.join(available)}{meant(name, available)}")
     return tuple(name for name in available if name in tasks)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from synthanom.arrays import canonical_json
 from synthanom.donors import DonorRef
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.regions import Region
 from synthanom.sample import Sample
 from synthanom.tasks import TASKS
@@ -115,9 +116,8 @@ class Anomaly:
         """
         task = data["task"]
         if task not in TASKS:
-            raise SynthanomError(
-                f"the recipe needs task {task!r}, this version knows {', '.join(TASKS)}; install a newer synthanom"
-            )
+            hint = meant(task, TASKS) or "; install a newer synthanom"
+            raise SynthanomError(f"the recipe needs task {task!r}, this version knows {', '.join(TASKS)}{hint}")
         donor = data["donor"]
         return cls(
             task=task,

@@ -104,4 +104,5 @@ def _opened(path: Path) -> int:
             head = file.read(64)
         if head and not OURS.match(head):
             raise SynthanomError("holds something else than a log of synthanom")
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write two bytes for the end of a line
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | as_it_is, 0o666)

@@ -12,6 +12,7 @@ from synthanom.arrays import ImageArray, MaskArray, box_slices, check_mask
 from synthanom.donors import Donors
 from synthanom.errors import NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.labels import AbstractLabeller, Box, merge_boxes
+from synthanom.nearest import meant
 from synthanom.recipe import Anomaly, Recipe, SampleRef, SynthesisOptions
 from synthanom.sample import Sample
 from synthanom.streams import stream
@@ -219,7 +220,7 @@ def synthesise_batch(
     from synthanom.batched.pool import DonorPool
 
     if way not in get_args(Way):
-        raise SynthanomError(f"way must be one of {', '.join(get_args(Way))}, got {way!r}")
+        raise SynthanomError(f"way must be one of {', '.join(get_args(Way))}, got {way!r}{meant(way, get_args(Way))}")
     count = len(images)
     own = donors.donors if isinstance(donors, DonorPool) else donors
     names = [f"sample-{i}" for i in range(count)] if ids is None else list(ids)

@@ -30,7 +30,15 @@ def remove_leftovers(folders: Iterable[Path], *, every: bool = False) -> None:
         for path in folder.glob(".*.tmp"):
             match = PATTERN.fullmatch(path.name)
             if match is not None and (every or (match[1] in (None, _machine()) and not _alive(int(match[2])))):
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if os.name != "nt":  # where it only says that somebody is writing it
+            raise
 
 
 def _machine() -> str:
@@ -40,6 +48,8 @@ def _machine() -> str:
 def _alive(process: int) -> bool:
     if process == os.getpid():
         return False  # this one is not writing anything just now
+    if os.name == "nt":
+        return False  # signal 0 would be Ctrl-C there; a file that is being written cannot be removed anyway
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -267,7 +267,7 @@ def test_options_that_make_no_sense(arguments, words, tmp_path):
         ("label: {sigmas: 1}\n", "no setting 'sigmas'"),
         ("label: {sigma: -1}\n", "sigma must be"),
         ("options: {max_anomalies: 9}\n", "max_anomalies"),
-        ("sink: 3\n", "mappings of settings"),
+        ("sink: 3\n", "must be a mapping of settings"),
         ("sink: {push: [5\n", "readable YAML"),
     ],
 )

@@ -10,6 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     "errors",
+    "nearest",
+    "mistyped",
+    "settings_file",
+    "record_locks",
     "exits",
     "run_log",
     "pace",
@@ -55,6 +59,7 @@ ORDER = [
     "predicting",
     "evaluation",
     "preview",
+    "completion",
     "cli",
 ]
 # the ways back, by local imports: the callable form of a task reaches synthesis, a batch of tensors its device

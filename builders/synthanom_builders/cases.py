@@ -1,5 +1,6 @@
 """Cases: which files make one image of a data set, whom it shows, and what the files looked like when planned."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -199,7 +200,7 @@ def read_case(raw: Path, case: Case, reading: Reading = AS_STORED) -> tuple[Volu
 
 def relative(error: BaseException, raw: Path) -> str:
     """The error's words on one line, with paths relative to the raw folder: the same wherever that folder lies."""
-    return " ".join(str(error).replace(f"{raw}/", "").split()) or type(error).__name__
+    return " ".join(str(error).replace(f"{raw}{os.sep}", "").split()) or type(error).__name__
 
 
 def with_problem(case: Case, problem: str) -> Case:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from synthanom import exits
+from synthanom.completion import listed_task_names
 from synthanom.errors import SynthanomError
 from synthanom_builders.named import NAMES
 
@@ -17,11 +18,21 @@ Workers = Annotated[int | None, typer.Option(help="Processes; the result does no
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler, as tcp://host:8786: its workers do the work.")
 ]
-TaskNames = Annotated[str | None, typer.Option(help="Stored names with commas between; all five by default.")]
+TaskNames = Annotated[
+    str | None,
+    typer.Option(help="Stored names with commas between; all five by default.", autocompletion=listed_task_names),
+]
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
 Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
-CodecName = Annotated[str, typer.Option("--codec", help="gzip, or faster: lzf; zstd, lz4 (hdf5plugin). See speed.md.")]
+CodecName = Annotated[
+    str,
+    typer.Option(
+        "--codec",
+        help="gzip, or faster: lzf; zstd, lz4 (hdf5plugin). See speed.md.",
+        autocompletion=lambda: ["gzip", "lzf", "zstd", "lz4"],
+    ),
+]
 Test = Annotated[bool, typer.Option("--test", help="List the scans to test on, with their truth, instead of building.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be built; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")]
@@ -39,7 +50,7 @@ app = typer.Typer(
     name="build-dataset",
     help="Build a data set of healthy images and labelled synthetic anomalies.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=exits.EPILOG,
 )
 
 
@@ -66,7 +77,11 @@ def folder(
     task_config: TaskFile = None,
     donors: DonorSet = None,
     normalise: Annotated[
-        str | None, typer.Option(help="zscore (default for volumes), minus-one-one (default for pictures) or none.")
+        str | None,
+        typer.Option(
+            help="zscore (default for volumes), minus-one-one (default for pictures) or none.",
+            autocompletion=lambda: ["zscore", "minus-one-one", "none"],
+        ),
     ] = None,
     spacing: Annotated[str | None, typer.Option(help="Voxel size in mm to resample to: Z,Y,X or one number.")] = None,
     shape: Annotated[
@@ -83,7 +98,11 @@ def folder(
         str | None, typer.Option(help="CSV with columns id,subject, or regular expression with a group.")
     ] = None,
     layout: Annotated[
-        str, typer.Option(help="auto recognises bids, nnunet and anomalib by what lies where; plain takes every image.")
+        str,
+        typer.Option(
+            help="auto recognises bids, nnunet and anomalib by what lies where; plain takes every image.",
+            autocompletion=lambda: ["auto", "plain", "bids", "nnunet", "anomalib"],
+        ),
     ] = "auto",
     volume: Annotated[int | None, typer.Option(help="Which volume of 4D files and series, counted from 0.")] = None,
     allow_gaps: Annotated[
@@ -218,3 +237,5 @@ def _add_named(name: str, words: str) -> None:
 
 for _name, _words in NAMES.items():
     _add_named(_name, _words)
+for _command in app.registered_commands:
+    _command.epilog = exits.EPILOG

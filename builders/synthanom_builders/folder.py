@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.preprocess import Pipeline, default_pipeline
 from synthanom.preprocess.intensities import Rule
 from synthanom.volumes import discover
@@ -165,6 +166,6 @@ def _images_and_masks(images: Sequence[Image], pattern: str) -> tuple[list[Image
         what = "no file" if not masks else "every image"
         raise SynthanomError(
             f"--foreground {pattern!r} must be nonzero, otsu, none, or a pattern that matches the masks only, got "
-            f"{what} matched; for example --foreground '*_mask.nii.gz'"
+            f"{what} matched; for example --foreground '*_mask.nii.gz'{meant(pattern, RULES)}"
         )
     return left, masks

@@ -3,15 +3,16 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from synthanom.errors import SynthanomError
 from synthanom_builders.abstract_workers import AbstractPool, Needs
@@ -25,7 +26,11 @@ THREADS = (
     "NUMBA_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
+# a clean process that workers fork off; elsewhere forking is not safe (macOS) or not there (Windows)
+METHOD: Literal["forkserver", "spawn"] = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = ("synthanom_builders.units", "numba", "scipy.ndimage")  # imported once, before workers fork off
+MOST_ON_WINDOWS = 61  # worker processes that Python can wait for there
+KILLED = -9  # exit code after SIGKILL, which Windows does not have
 QUEUED = 4  # jobs handed out per worker: enough to keep it busy, few enough to stop at once
 STOP_SECONDS = 5.0
 
@@ -103,7 +108,7 @@ class LocalPool(AbstractPool):
 def how_it_ended(codes: Iterable[int | None]) -> str:
     """What became of the worker that broke the pool, from the exit codes of all; the others were ended for it."""
     own = [code for code in codes if code not in (None, 0, -signal.SIGTERM)]
-    if -signal.SIGKILL in own:
+    if KILLED in own:
         return "was killed (signal 9), most often for lack of memory"
     if own and own[0] < 0:
         return f"was ended by signal {-own[0]} ({signal.Signals(-own[0]).name}), for lack of memory or by a defect"
@@ -118,30 +123,51 @@ def local_workers(size: int) -> Iterator[LocalPool]:
     Raises
     ------
     SynthanomError
-        If `size` is less than 1.
+        If `size` is less than 1, or above what Windows can do.
     """
     if size < 1:
         raise SynthanomError(f"--workers must be at least 1, got {size}")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    with _clean_start():
-        forkserver.ensure_running()
-    executor = ProcessPoolExecutor(size, mp_context=context, initializer=_begin)
-    pool = LocalPool(executor, size)
-    try:
-        yield pool
-        executor.shutdown()
-    except BaseException:
-        pool.stop()
-        raise
+    if os.name == "nt" and size > MOST_ON_WINDOWS:
+        raise SynthanomError(f"--workers must be at most {MOST_ON_WINDOWS} on Windows, got {size}")
+    with _executor(size) as executor:
+        pool = LocalPool(executor, size)
+        try:
+            yield pool
+            executor.shutdown()
+        except BaseException:
+            pool.stop()
+            raise
 
 
 @contextmanager
-def _clean_start() -> Iterator[None]:
-    """Workers get one thread each and never see Ctrl-C or SIGTERM, this process's business; both are inherited."""
+def _executor(size: int) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context(METHOD)
+    if METHOD == "spawn":
+        with _one_thread_each():  # workers start when there is work for them
+            yield ProcessPoolExecutor(size, mp_context=context, initializer=_begin_spawned)
+        return
+    context.set_forkserver_preload(list(PRELOADED))
+    _start_forkserver()
+    yield ProcessPoolExecutor(size, mp_context=context, initializer=_begin)
+
+
+def _start_forkserver() -> None:
+    """Workers never see Ctrl-C or SIGTERM, this process's business: they inherit that, and one thread each."""
+    from multiprocessing import forkserver, resource_tracker
+
     resource_tracker.ensure_running()  # it unblocks SIGINT when it starts, so it has to be there before
-    before = {name: os.environ.get(name) for name in THREADS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        with _one_thread_each():
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes that are started meanwhile get one thread each; the libraries of this one have been loaded."""
+    before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
@@ -151,7 +177,13 @@ def _clean_start() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _begin_spawned() -> None:
+    """In a new worker that was spawned: leave Ctrl-C and SIGTERM to the parent, and watch it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    _begin()
 
 
 def _begin() -> None:

@@ -1,7 +1,6 @@
 """How a command of `build-dataset` runs: what it says before, meanwhile and after, and its exit status."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from synthanom_builders.answers import build_answer, plan_answer, truth_answer
 from synthanom_builders.build import Build, Lister, Outcome, build
 from synthanom_builders.estimate import estimate
 from synthanom_builders.known import KnownLister
+from synthanom_builders.local_workers import MOST_ON_WINDOWS
 from synthanom_builders.plan import Plan
 from synthanom_builders.pool import Crew
 from synthanom_builders.settings import BuildSettings
@@ -94,7 +94,8 @@ def _crew(how: Manner) -> Crew:
             "--workers must be left out with --scheduler, whose cluster has as many workers as were started there, got "
             f"{how.workers}"
         )
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    told = hasattr(os, "sched_getaffinity")  # on Linux
+    cores = len(os.sched_getaffinity(0)) if told else min(os.cpu_count() or 1, MOST_ON_WINDOWS)
     return Crew(size=cores if how.workers is None else how.workers, scheduler=how.scheduler)
 
 

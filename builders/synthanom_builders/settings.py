@@ -2,19 +2,21 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synthanom.errors import SynthanomError
 from synthanom.labels import FlippedGaussian
+from synthanom.nearest import meant
 from synthanom.preprocess import Resample
 from synthanom.preprocess.grids import check_shape
 from synthanom.preprocess.pipeline import Normalise
 from synthanom.recipe import SynthesisOptions
+from synthanom.settings_file import read_settings
 from synthanom.shards.codecs import DEFAULT, check_codec
 from synthanom.tasks import TASKS
-from synthanom.tasks.abstract import AbstractTask
+from synthanom.tasks.abstract import AbstractTask, settings_of
 from synthanom.volumes.reading import AS_STORED, Reading
 
 AUTO, PLAIN = "auto", "plain"
@@ -89,7 +91,8 @@ class BuildSettings:
         chosen_normalisation(self.normalise)
         check_codec(self.codec)
         if self.layout not in LAYOUTS:
-            raise SynthanomError(f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}")
+            near = meant(self.layout, LAYOUTS)
+            raise SynthanomError(f"--layout must be one of {', '.join(LAYOUTS)}, got {self.layout!r}{near}")
         if self.spacing is not None:
             Resample(spacing=self.spacing)  # checks it
         if self.shape is not None:
@@ -132,28 +135,22 @@ def read_task_config(path: Path) -> TaskConfig:
     Raises
     ------
     SynthanomError
-        If it cannot be read, or names a task or setting that does not exist.
+        If it cannot be read, names a task or setting that does not exist, or a setting has a wrong value; with the
+        path of the key.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise SynthanomError(f"{path}: must be a readable YAML file, got '{error}'") from error
-    content = {} if content is None else content
+    content = read_settings(path)
     known = (*TASKS, "label", "options")
-    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        raise SynthanomError(f"{path}: must map the names {', '.join(known)} to mappings of settings")
-    unknown = [name for name in content if name not in known]
-    if unknown:
-        raise SynthanomError(f"{path}: has an unknown entry {unknown[0]!r}; it may have {', '.join(known)}")
     try:
+        for name, value in content.items():
+            if name not in known:
+                hint = meant(name, known) or f"; it may have {', '.join(known)}"
+                raise SynthanomError(f"has an unknown entry {name!r}{hint}")
+            if not isinstance(value, dict):
+                raise SynthanomError(f"{name}: must be a mapping of settings, got {value!r}")
         for name in TASKS:
             TASKS[name].from_dict(content.get(name, {}))
-        labeller = FlippedGaussian(**_known(FlippedGaussian, content.get("label", {}), "label"))
-        options = SynthesisOptions(**_known(SynthesisOptions, content.get("options", {}), "options"))
-    except TypeError as error:
-        raise SynthanomError(f"{path}: a setting has the wrong type: {error}") from error
+        labeller: FlippedGaussian = settings_of(FlippedGaussian, content.get("label", {}), "label")
+        options: SynthesisOptions = settings_of(SynthesisOptions, content.get("options", {}), "options")
     except SynthanomError as error:
         raise SynthanomError(f"{path}: {error}") from error
     return TaskConfig(
@@ -172,7 +169,8 @@ def chosen_tasks(names: str | None, config: TaskConfig) -> tuple[AbstractTask, .
     wanted = list(TASKS) if names is None else [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in TASKS or wanted.count(name) > 1:
-            raise SynthanomError(f"--tasks must list some of {', '.join(TASKS)}, each once, got {names!r}")
+            near = "" if name in TASKS else meant(name, TASKS)
+            raise SynthanomError(f"--tasks must list some of {', '.join(TASKS)}, each once, got {names!r}{near}")
     return tuple(TASKS[name].from_dict(config.tasks.get(name, {})) for name in TASKS if name in wanted)
 
 
@@ -201,7 +199,8 @@ def chosen_normalisation(name: str | None) -> Normalise:
     for known in NORMALISATIONS:
         if known == (name or "auto"):
             return known
-    raise SynthanomError(f"--normalise must be zscore, minus-one-one or none, got {name!r}")
+    near = meant(name, NORMALISATIONS)
+    raise SynthanomError(f"--normalise must be zscore, minus-one-one or none, got {name!r}{near}")
 
 
 def check_split(name: str, known: str, asked: str | None, file: Path | None) -> None:
@@ -216,7 +215,7 @@ def check_split(name: str, known: str, asked: str | None, file: Path | None) -> 
     if not known:
         raise SynthanomError(f"--split-file must name the split of a data set that has one, got it for {name}")
     if asked not in (None, known):
-        raise SynthanomError(f"--split must be {known} for {name}, got {asked!r}")
+        raise SynthanomError(f"--split must be {known} for {name}, got {asked!r}{meant(asked, (known,))}")
     if file is None or not file.is_file():
         got = "none" if file is None else f"no file {file}"
         raise SynthanomError(f"--split {known} needs its --split-file, got {got}; builders/README.md says where it is")
@@ -247,7 +246,8 @@ def chosen_contrasts(text: str | None, known: tuple[str, ...], usual: tuple[str,
     asked = [name.strip().lower() for name in text.split(",")]
     if not known or not set(asked) <= set(spelled) or len(set(asked)) < len(asked):
         choice = f"some of {', '.join(known)}, each once" if known else "left out: this data set has one only"
-        raise SynthanomError(f"--contrasts must be {choice}, got {text!r}")
+        odd = next((name for name in asked if name not in spelled), "")
+        raise SynthanomError(f"--contrasts must be {choice}, got {text!r}{meant(odd, known)}")
     return tuple(spelled[name] for name in asked)
 
 
@@ -265,11 +265,3 @@ def shape_option(text: str | None) -> tuple[int, ...] | None:
     if not all(value.is_integer() for value in values):
         raise SynthanomError(f"--shape must be whole numbers of voxels, got {text!r}")
     return tuple(int(value) for value in values)
-
-
-def _known(cls: type[Any], given: Mapping[str, Any], owner: str) -> Mapping[str, Any]:
-    names = [f.name for f in fields(cls)]
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise SynthanomError(f"{owner} has no setting {unknown[0]!r}; it has {', '.join(names)}")
-    return given

@@ -11,6 +11,7 @@ from synthanom.cli.exporting import export
 from synthanom.cli.exporting_models import export_model
 from synthanom.cli.merging import merge
 from synthanom.cli.tabulating import tables
+from synthanom.completion import listed_task_names, task_names
 from synthanom.errors import SynthanomError
 
 Normalise = Literal["auto", "zscore", "minus-one-one", "none"]
@@ -31,7 +32,7 @@ HINTS = {
     "preview": f"{exits.AGAIN}: nothing was written",
 }
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False, epilog=exits.EPILOG)
 
 
 def _version(wanted: bool) -> None:
@@ -61,7 +62,10 @@ def preview(
     source: Annotated[Path, typer.Argument(help="A data set, or one scan (file or DICOM folder).", show_default=False)],
     out: Annotated[Path, typer.Option(help="PNG to write.", show_default=False)],
     seed: Annotated[int, typer.Option(help="Another seed shows other anomalies.", min=0)] = 0,
-    tasks: Annotated[str | None, typer.Option(help="Tasks to show, separated by commas; all without it.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Tasks to show, separated by commas; all without it.", autocompletion=listed_task_names),
+    ] = None,
     normalise: Annotated[
         Normalise, typer.Option(help="For a scan: auto is z-score for volumes, [-1, 1] for pictures.")
     ] = "auto",
@@ -104,7 +108,10 @@ def check(
 @app.command()
 def replay(
     data: Annotated[Path, typer.Argument(help="Folder of a data set.", show_default=False)],
-    task: Annotated[str | None, typer.Argument(help="Stored name of the task.", show_default=False)] = None,
+    task: Annotated[
+        str | None,
+        typer.Argument(help="Stored name of the task.", show_default=False, autocompletion=task_names),
+    ] = None,
     row: Annotated[int | None, typer.Argument(help="Row of the task, from 0.", show_default=False)] = None,
     *,
     out: Annotated[Path, typer.Option(help="NIfTI, or PNG of a 2D image; the label is written beside it.")],
@@ -245,6 +252,8 @@ app.command()(tables)
 app.command()(merge)
 app.command()(export)
 app.command("export-model")(export_model)
+for _command in app.registered_commands:
+    _command.epilog = exits.EPILOG
 
 
 def main() -> None:

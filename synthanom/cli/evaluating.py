@@ -7,6 +7,7 @@ import typer
 
 from synthanom import exits
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 
 if TYPE_CHECKING:
     from synthanom.evaluation import Evaluation
@@ -118,10 +119,11 @@ def shares(given: list[str] | tuple[str, ...]) -> dict[str, float]:
             share = float(number)
         except ValueError:
             share = -1.0
+        near = "" if level in LEVELS else meant(level, LEVELS)
         if level not in LEVELS or level in found or not 0 < share < 1:
             raise SynthanomError(
                 f"--prevalence must be a share between 0 and 1, or LEVEL=SHARE once for each of {', '.join(LEVELS)}, "
-                f"got {text!r}; 0.02 is 2 %"
+                f"got {text!r}; 0.02 is 2 %{near}"
             )
         found[level] = share
     return found

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synthanom import exits
+from synthanom.completion import listed_task_names
 from synthanom.errors import SynthanomError
 
 NONE = "none"
@@ -18,7 +19,11 @@ def export(
         Literal["hdf5", "nifti"], typer.Option("--format", help="One file per task, or files for each picture.")
     ] = "hdf5",
     tasks: Annotated[
-        str | None, typer.Option(help="Tasks, separated by commas, or none for healthy rows alone; all without it.")
+        str | None,
+        typer.Option(
+            help="Tasks, separated by commas, or none for healthy rows alone; all without it.",
+            autocompletion=listed_task_names,
+        ),
     ] = None,
     folds: Annotated[str | None, typer.Option(help="Numbers of folds, separated by commas; all without it.")] = None,
     variants: Annotated[

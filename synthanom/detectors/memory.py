@@ -71,11 +71,14 @@ def free_bytes(device: str) -> int | None:
     told = Path("/proc/meminfo")
     if not told.is_file():
         return None
-    words = next((line.split() for line in told.read_text().splitlines() if line.startswith("MemAvailable")), None)
+    words = next(
+        (line.split() for line in told.read_text(encoding="ascii").splitlines() if line.startswith("MemAvailable")),
+        None,
+    )
     free = None if words is None else int(words[1]) * 1024
     for limit, use in LIMITS:
-        if limit.is_file() and use.is_file() and limit.read_text().strip().isdigit():
-            left = max(0, int(limit.read_text()) - int(use.read_text()))
+        if limit.is_file() and use.is_file() and limit.read_text(encoding="ascii").strip().isdigit():
+            left = max(0, int(limit.read_text(encoding="ascii")) - int(use.read_text(encoding="ascii")))
             free = left if free is None else min(free, left)
     return free
 

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,5 +48,6 @@ def needs_of(name: str) -> Needs:
         If there is none.
     """
     if name not in NEEDS:
-        raise SynthanomError(f"detector must be one of {', '.join(NEEDS)}, got {name!r}; choose one of them")
+        hint = meant(name, NEEDS) or "; choose one of them"
+        raise SynthanomError(f"detector must be one of {', '.join(NEEDS)}, got {name!r}{hint}")
     return NEEDS[name]

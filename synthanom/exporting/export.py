@@ -14,6 +14,7 @@ from synthanom.exporting.room import Packing, Room, check_room, room_of, size_te
 from synthanom.exporting.selection import Group, Selection, chosen_groups
 from synthanom.exporting.threads import in_threads
 from synthanom.exporting.writer import Writer
+from synthanom.nearest import meant
 from synthanom.progress import Track, untold
 from synthanom.shards import DataSet
 from synthanom.shards.dense import DENSE_CODECS
@@ -180,7 +181,9 @@ def _check_form(form: str, codec: str) -> None:
     if form not in ("hdf5", "nifti"):
         raise SynthanomError(f"--format must be hdf5 or nifti, got {form!r}")
     if codec not in DENSE_CODECS:
-        raise SynthanomError(f"--codec must be one of {', '.join(DENSE_CODECS)} to export, got {codec!r}")
+        raise SynthanomError(
+            f"--codec must be one of {', '.join(DENSE_CODECS)} to export, got {codec!r}{meant(codec, DENSE_CODECS)}"
+        )
     if form == "nifti" and codec != DENSE_CODECS[0]:
         raise SynthanomError(f"NIfTI is written as .nii.gz, got --codec {codec}; leave it out, or export hdf5")
 

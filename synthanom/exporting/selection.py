@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.shards import DataSet
 
 HEALTHY = "healthy"  # name of the group of healthy rows
@@ -88,7 +89,8 @@ def chosen_groups(data: DataSet, selection: Selection) -> tuple[Group, ...]:
     names = data.tasks if selection.tasks is None else selection.tasks
     for name in names:
         if name not in data.tasks:
-            raise SynthanomError(f"{data.folder}: has no task {name!r}; it has {', '.join(data.tasks) or 'none'}")
+            there = ", ".join(data.tasks) or "none"
+            raise SynthanomError(f"{data.folder}: has no task {name!r}; it has {there}{meant(name, data.tasks)}")
     folds = sorted(set(data.folds.values()))
     wanted = folds if selection.folds is None else selection.folds
     for fold in wanted:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 
 Statistic = Literal["mean", "max", "percentile", "top"]
 Area = Literal["image", "foreground", "box"]
@@ -41,9 +42,13 @@ class Aggregation:
 
     def __post_init__(self) -> None:
         if self.statistic not in get_args(Statistic):
-            raise SynthanomError(f"aggregation statistic must be one of {get_args(Statistic)}, got {self.statistic!r}")
+            near = meant(self.statistic, get_args(Statistic))
+            raise SynthanomError(
+                f"aggregation statistic must be one of {get_args(Statistic)}, got {self.statistic!r}{near}"
+            )
         if self.over not in get_args(Area):
-            raise SynthanomError(f"aggregation area must be one of {get_args(Area)}, got {self.over!r}")
+            near = meant(self.over, get_args(Area))
+            raise SynthanomError(f"aggregation area must be one of {get_args(Area)}, got {self.over!r}{near}")
         _check_value(self.statistic, self.value)
 
     def __call__(self, score_map: npt.NDArray[Any], foreground: MaskArray | None = None) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.networks.autoencoder import ConvolutionalAutoencoder
 from synthanom.networks.unet import UNet
 
@@ -50,7 +51,9 @@ def build_network(
         own = {key: value for key, value in offered.items() if key != "spatial_dims"}
         return _call(OURS[name], name, {**settings, **own})
     if ":" not in name:
-        raise SynthanomError(f"network must be one of {', '.join(OURS)} or package.module:Class, got {name!r}")
+        raise SynthanomError(
+            f"network must be one of {', '.join(OURS)} or package.module:Class, got {name!r}{meant(name, OURS)}"
+        )
     if not allow_import:
         raise SynthanomError(
             f"network {name!r} would import and run foreign code; if you trust it, allow it: "

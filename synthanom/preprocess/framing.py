@@ -9,6 +9,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.preprocess.grids import bounding_box, check_dims, check_shape, framed, moved_box, put_back
 from synthanom.preprocess.state import State
 from synthanom.preprocess.step import AbstractStep
@@ -68,7 +69,10 @@ class Square(AbstractStep):
 
     def __post_init__(self) -> None:
         if self.by not in get_args(SquareBy):
-            raise SynthanomError(f"{self.name}: by must be one of {', '.join(get_args(SquareBy))}, got {self.by!r}")
+            near = meant(self.by, get_args(SquareBy))
+            raise SynthanomError(
+                f"{self.name}: by must be one of {', '.join(get_args(SquareBy))}, got {self.by!r}{near}"
+            )
 
     def forward(self, state: State) -> tuple[State, dict[str, Any]]:
         """Pad or crop image and foreground; the affine's origin moves along."""

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.preprocess.state import State
 from synthanom.preprocess.step import AbstractStep
 
@@ -34,7 +35,10 @@ class Foreground(AbstractStep):
 
     def __post_init__(self) -> None:
         if self.rule not in get_args(Rule):
-            raise SynthanomError(f"{self.name}: rule must be one of {', '.join(get_args(Rule))}, got {self.rule!r}")
+            near = meant(self.rule, get_args(Rule))
+            raise SynthanomError(
+                f"{self.name}: rule must be one of {', '.join(get_args(Rule))}, got {self.rule!r}{near}"
+            )
 
     def forward(self, state: State) -> tuple[State, dict[str, Any]]:
         """Set the foreground."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, check_mask
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.preprocess.framing import CropBorder, FrameForeground, PadToMultiple, Square
 from synthanom.preprocess.grey_values import EqualiseHistogram, Invert, Window
 from synthanom.preprocess.grids import Canonical, CropToForeground, FitShape
@@ -216,7 +217,7 @@ def _known(name: Any) -> type[AbstractStep]:
     if name not in STEPS:
         raise SynthanomError(
             f"preprocessing step {name!r} is unknown, known are {', '.join(STEPS)}; "
-            "a newer synthanom may have written it: update"
+            f"a newer synthanom may have written it: update{meant(name, STEPS)}"
         )
     return STEPS[name]
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 
 DEFAULT = "gzip"
 PLUGIN = "hdf5plugin"
@@ -49,7 +50,7 @@ def check_codec(name: str) -> str:
     SynthanomError
     """
     if name not in CODECS:
-        raise SynthanomError(f"--codec must be one of {', '.join(CODECS)}, got {name!r}")
+        raise SynthanomError(f"--codec must be one of {', '.join(CODECS)}, got {name!r}{meant(name, CODECS)}")
     if CODECS[name].plugin and util.find_spec(PLUGIN) is None:
         raise SynthanomError(f"--codec {name} needs hdf5plugin: pip install 'synthanom[fast]', or take another codec")
     return name

@@ -18,6 +18,7 @@ from synthanom.arrays import ImageArray, MaskArray, box_slices
 from synthanom.errors import SynthanomError
 from synthanom.listed import listed_rows
 from synthanom.manifest import DAMAGED, FileRecord, Manifest, read_manifest
+from synthanom.nearest import meant
 from synthanom.sample import Sample
 from synthanom.shards.boxes import AnomalyRow, paste
 from synthanom.shards.handle import ShardFile
@@ -388,7 +389,8 @@ class _OpenShards:
     def anomaly_rows(self, task: str) -> int:
         """Number of rows of `task`."""
         if task not in self._starts or not task:
-            raise SynthanomError(f"{self._folder}: task must be one of {sorted(set(self._files) - {''})}, got {task!r}")
+            known = sorted(set(self._files) - {""})
+            raise SynthanomError(f"{self._folder}: task must be one of {known}, got {task!r}{meant(task, known)}")
         return self._starts[task][-1]
 
     def all_healthy(self) -> Iterator[HealthyShard]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, check_image
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 from synthanom.regions import Region, ShapeSettings
 from synthanom.sample import Sample
 
@@ -174,29 +175,78 @@ class AbstractTask(ABC):
         SynthanomError
             For a setting that does not exist or has a wrong value.
         """
-        task: Self = _settings(cls, data, cls.name)
+        task: Self = settings_of(cls, data, cls.name)
         return task
 
 
-def _settings(cls: type[Any], data: Mapping[str, Any], owner: str) -> Any:
-    """A settings dataclass from a mapping, settings within settings included; those not named keep their defaults."""
-    known = {f.name: f for f in fields(cls)}
+def settings_of(cls: type[Any], data: Mapping[str, Any], owner: str) -> Any:
+    """A settings dataclass from a mapping, settings within settings included; those not named keep their defaults.
+
+    Parameters
+    ----------
+    cls : type
+        All its fields have defaults.
+    data : mapping
+    owner : str
+        The mapping's path in its file or data set, which begins every message.
+
+    Raises
+    ------
+    SynthanomError
+        For a setting that does not exist or has a wrong value.
+    """
+    known = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(cls)}
     given: dict[str, Any] = {}
     for name, value in data.items():
+        path = f"{owner}.{name}"
         if name not in known:
-            raise SynthanomError(f"{owner} has no setting {name!r}; it has {', '.join(sorted(known))}")
-        factory = known[name].default_factory
-        nested = factory() if factory is not MISSING else None
-        if is_dataclass(nested):
+            hint = meant(name, known, before=f"{owner}.") or f"; it has {', '.join(sorted(known))}"
+            raise SynthanomError(f"{path}: {owner} has no setting {name!r}{hint}")
+        default = known[name]
+        if is_dataclass(default):
             if not isinstance(value, Mapping):
-                raise SynthanomError(f"{owner}.{name} must be a mapping of settings, got {value!r}")
-            given[name] = _settings(type(nested), value, f"{owner}.{name}")
+                raise SynthanomError(f"{path}: must be a mapping of settings, got {value!r}")
+            given[name] = settings_of(type(default), value, path)
         else:
+            _check_kind(path, value, default)
             given[name] = _tupled(value)
     try:
         return cls(**given)
     except TypeError as error:
         raise SynthanomError(f"{owner} got a setting of the wrong type: {error}") from error
+    except SynthanomError as error:
+        # messages of settings begin with the name of what is wrong
+        between = "." if str(error).split(" ")[0] in known else ": "
+        raise SynthanomError(f"{owner}{between}{error}") from error
+
+
+def _check_kind(path: str, value: Any, default: Any) -> None:
+    """Raise unless a setting is of the kind of its default: a number, yes or no, a word, or a list of such."""
+    if value is None:
+        return  # whether nothing will do is the settings' own business
+    if isinstance(default, tuple):
+        if not isinstance(value, list | tuple):
+            raise SynthanomError(f"{path}: must be a list, got {value!r}")
+        for place, item in enumerate(value):
+            _check_kind(f"{path}[{place}]", item, next(iter(default), None))
+        return
+    kinds: tuple[tuple[type[Any] | tuple[type[Any], ...], str], ...] = (
+        (bool, "true or false"),
+        (int, "a whole number"),
+        ((int, float), "a number"),
+        (str, "a word"),
+    )
+    for kind, words in kinds:
+        if isinstance(default, kind):
+            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+                raise SynthanomError(f"{path}: must be {words}, got {value!r}{_exponent(words, value)}")
+            return
+
+
+def _exponent(wanted: str, value: Any) -> str:
+    """What YAML takes for a word: 1e-3."""
+    looks_like_one = wanted == "a number" and isinstance(value, str) and "e" in value.lower()
+    return "; in YAML a number with an exponent needs a point: 1.0e-3" if looks_like_one else ""
 
 
 def known_fields(cls: type[Any], data: Mapping[str, Any]) -> Mapping[str, Any]:

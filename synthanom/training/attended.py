@@ -20,9 +20,12 @@ def main() -> None:
 def _end_with(pipe: int) -> None:
     while os.read(pipe, 1):  # ends with this process at the latest: the thread is a daemon
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    if os.name == "nt":  # os.kill ends it at once there
+        signal.raise_signal(signal.SIGTERM)
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 if __name__ == "__main__":

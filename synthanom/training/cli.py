@@ -10,10 +10,10 @@ from synthanom import exits
 from synthanom.errors import SynthanomError
 from synthanom.training.series import Device, Machine, Typed, all_runs, list_series, summarised, train_series
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(epilog=exits.EPILOG)
 def train(
     dataset: Annotated[Path, typer.Argument(help="Folder that build-dataset wrote.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Run folder; with --all, one folder per run is made in it.")] = None,

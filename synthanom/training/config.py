@@ -1,17 +1,18 @@
 """How to train: a YAML file, checked strictly; what it leaves out is as in the paper."""
 
-import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from synthanom.detectors.needs import NEEDS, needs_of
 from synthanom.errors import SynthanomError
 from synthanom.metrics import Aggregation
+from synthanom.nearest import meant
 from synthanom.networks.settings import SETTINGS, WITH_SKIPS
+from synthanom.settings_file import key_path, read_settings, refuse_unknown
 from synthanom.training.folds import Pairing
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -214,9 +215,10 @@ def load_config(path: Path | None, shape: Sequence[int], overrides: Mapping[str,
     Raises
     ------
     SynthanomError
-        Unreadable file, unknown keys (the nearest known one is named), values of a wrong type or out of range.
+        Unreadable file, unknown keys (the nearest known one is named), values of a wrong type or out of range (all of
+        them, each with its key's path).
     """
-    given = {} if path is None else _read(path)
+    given = {} if path is None else read_settings(path)
     given = {**given, **{k: v for k, v in (overrides or {}).items() if v is not None}}
     detector = _renamed(given.get("detector", "multitask"))
     config = parse_config(_merged(_defaults(shape, detector), given), origin=str(path or "configuration"))
@@ -235,15 +237,16 @@ def parse_config(content: dict[str, Any], *, origin: str = "configuration") -> T
     content = {**content, "detector": _renamed(content.get("detector", "multitask"))}
     if isinstance(content.get("network"), str):
         content = {**content, "network": {"name": content["network"]}}
-    _refuse_unknown(content, TrainingConfig, origin, prefix="")
-    if isinstance(content.get("aggregation"), dict):
-        _refuse_unknown(content["aggregation"], AggregationConfig, origin, prefix="aggregation.")
     try:
+        _refuse_unknown(content, TrainingConfig)
+        if isinstance(content.get("aggregation"), dict):
+            refuse_unknown(content["aggregation"], AggregationConfig.model_fields, "aggregation.")
         config = TrainingConfig.model_validate(content)
+        _check_network(config.network)
     except ValidationError as error:
-        raise SynthanomError(f"{origin}: {_first_problem(error)}") from error
-    if config.network.name in SETTINGS:
-        _refuse_keys(config.network.settings, SETTINGS[config.network.name], origin, "network.settings.")
+        raise SynthanomError(f"{origin}: {_problems(error)}") from error
+    except SynthanomError as error:
+        raise SynthanomError(f"{origin}: {error}") from error
     needs = needs_of(config.detector)
     if needs.bottleneck and config.network.name in WITH_SKIPS:
         raise SynthanomError(
@@ -254,7 +257,7 @@ def parse_config(content: dict[str, Any], *, origin: str = "configuration") -> T
         if config.aggregation is not None:
             config.aggregation.build()
     except SynthanomError as error:
-        raise SynthanomError(f"{origin}: {error}") from error
+        raise SynthanomError(f"{origin}: aggregation: {error}") from error
     return config
 
 
@@ -296,40 +299,39 @@ def _merged(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SynthanomError(f"{path}: must be a readable YAML file, got: {reason}; correct it") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SynthanomError(f"{path}: must hold settings as key: value, got {type(content).__name__}")
-    return content
-
-
-def _refuse_unknown(content: dict[str, Any], model: type[BaseModel], origin: str, *, prefix: str) -> None:
-    _refuse_keys(content, tuple(model.model_fields), origin, prefix)
+def _refuse_unknown(content: Mapping[str, Any], model: type[BaseModel], before: str = "") -> None:
+    refuse_unknown(content, model.model_fields, before)
     for key, field in model.model_fields.items():
         inner, value = field.annotation, content.get(key)
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
-            _refuse_unknown(value, inner, origin, prefix=f"{prefix}{key}.")
+            _refuse_unknown(value, inner, f"{before}{key}.")
 
 
-def _refuse_keys(content: Mapping[str, Any], known: Sequence[str], origin: str, prefix: str) -> None:
-    for key in content:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known are {', '.join(known)}"
-            raise SynthanomError(f"{origin}: unknown setting {prefix}{key}; {hint}")
+def _check_network(network: NetworkConfig) -> None:
+    """Raise for a network that there is not, or for settings that ours do not take; foreign ones check themselves."""
+    if network.name not in SETTINGS:
+        if ":" not in network.name:
+            raise SynthanomError(
+                f"network.name: must be one of {', '.join(SETTINGS)} or package.module:Class, got {network.name!r}"
+                f"{meant(network.name, SETTINGS)}"
+            )
+        return
+    refuse_unknown(network.settings, SETTINGS[network.name], "network.settings.")
+    for key, value in network.settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise SynthanomError(f"network.settings.{key}: must be a whole number of at least 1, got {value!r}")
 
 
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    got = problem["input"]
-    text = f"{where}: {problem['msg'].lower()}, got {got!r}"
+def _problems(error: ValidationError) -> str:
+    """All that is wrong with the values, each with its key's path, in one line."""
+    return "; and ".join(_problem(problem) for problem in error.errors(include_url=False))
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    got, said = problem["input"], problem["msg"].replace("Input should be", "must be")
+    text = f"{key_path(problem['loc'])}: {said}, got {got!r}"
+    if problem["type"] == "literal_error":
+        text += meant(got, re.findall(r"'([^']*)'", problem["ctx"]["expected"]))
     if problem["type"] == "float_type" and isinstance(got, str):
         text += "; in YAML a number with an exponent needs a point: 1.0e-3"
     return text

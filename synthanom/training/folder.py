@@ -1,6 +1,5 @@
 """The folder of a run: whose it is, what it was started with, whether it is finished."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ import yaml
 
 from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
+from synthanom.record_locks import take
+from synthanom.settings_file import read_settings
 from synthanom.training.config import TrainingConfig, parse_config
 
 CONFIG, FOLDS, ENVIRONMENT, FINISHED = "config.yaml", "folds.json", "environment.json", "finished.json"
@@ -71,9 +72,9 @@ def locked(folder: Path) -> Iterator[None]:
         If one already does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
+    with (folder / LOCK).open("w", encoding="utf-8") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(file.fileno())
         except OSError as error:
             raise SynthanomError(
                 f"{folder}: only one process may train here, and another one does; wait for it or choose another --out"
@@ -148,19 +149,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise SynthanomError(f"{path}: must be readable YAML, got: {reason}; train into an empty folder") from error
-    return content if isinstance(content, dict) else {}
-
-
 def _settings(path: Path) -> dict[str, Any]:
     """The stored settings in today's words: what an earlier version did not have is at its default."""
     try:
-        return parse_config(_read_yaml(path), origin=str(path)).model_dump(mode="json")
+        return parse_config(read_settings(path), origin=str(path)).model_dump(mode="json")
     except SynthanomError as error:
         raise SynthanomError(f"{error}; another version wrote it: train into an empty folder") from error
 
@@ -192,8 +184,5 @@ def _short(value: Any) -> str:
 
 def sync(path: Path) -> None:
     """Make sure a file's content is on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with path.open("rb+") as file:  # Windows synchronises only what may be written
+        os.fsync(file.fileno())

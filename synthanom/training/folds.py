@@ -7,6 +7,7 @@ from math import comb
 from typing import Any, Literal, get_args
 
 from synthanom.errors import SynthanomError
+from synthanom.nearest import meant
 
 Pairing = Literal["crossed", "full"]
 PAPER_TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")
@@ -71,7 +72,8 @@ def runs(tasks: Sequence[str], train_tasks: int, *, pairing: Pairing = "crossed"
             f"the number of training tasks must be 1 to {count - 1} of the {count} in the data set, got {train_tasks}"
         )
     if pairing not in get_args(Pairing):
-        raise SynthanomError(f"pairing must be one of {get_args(Pairing)}, got {pairing!r}")
+        known = get_args(Pairing)
+        raise SynthanomError(f"pairing must be one of {known}, got {pairing!r}{meant(pairing, known)}")
     found: list[Run] = []
     for chosen in combinations(range(count), train_tasks):
         others = tuple(k for k in range(count) if k not in chosen)

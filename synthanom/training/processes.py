@@ -66,7 +66,7 @@ class Members:
             except subprocess.TimeoutExpired:
                 continue
             if status:
-                lines = member.path.read_text(errors="replace").strip().splitlines() or ["nothing"]
+                lines = member.path.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["nothing"]
                 last = lines[-1].removeprefix("error: ")
                 return SynthanomError(
                     f"process {rank + 1} of {self.ranks} ended with status {status}: {last}; {member.path} has all "
@@ -124,6 +124,10 @@ def others(request: Mapping[str, Any], ranks: int, logs: Path) -> Iterator[Membe
     if ranks == 1:
         yield members
         return
+    if os.name == "nt":
+        raise SynthanomError(
+            f"--devices must be 1 on Windows, whose processes share no pipes, got {ranks}; leave it out"
+        )
     before = {name: os.environ.get(name) for name in RANK_NAMES}
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(ranks), "NODE_RANK": "0"}
     os.environ.update(shared | {"LOCAL_RANK": "0"})

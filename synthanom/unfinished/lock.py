@@ -1,6 +1,5 @@
 """Who may write in a folder: one build, or several parts of one."""
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
+from synthanom.record_locks import let_go, take
 
 NAME = ".build.lock"
 TRIES = 10
@@ -19,8 +19,8 @@ WAIT_TRIES = 2 * 86400  # a day
 def locked(out: Path, name: str = NAME, *, shared: bool = False, held_by: str = "another build") -> Iterator[None]:
     """Hold a lock of the folder during the block; the lock file is gone afterwards, unless it is shared.
 
-    A POSIX record lock: it belongs to this process alone (workers do not inherit it), ends with it however it ends, and
-    works over NFS. The folder is made if it is not there.
+    It belongs to this process alone and ends with it however it ends (`record_locks.take`). The folder is made if it
+    is not there.
 
     Parameters
     ----------
@@ -42,9 +42,7 @@ def locked(out: Path, name: str = NAME, *, shared: bool = False, held_by: str = 
     try:
         yield
     finally:
-        if not shared:
-            path.unlink(missing_ok=True)  # while still held: whoever opened it before finds another file, tries again
-        os.close(handle)
+        let_go(handle, None if shared else path)
 
 
 @contextmanager
@@ -75,8 +73,7 @@ def waited_for(out: Path, name: str, tell: Callable[[], None]) -> Iterator[None]
     try:
         yield
     finally:
-        (out / name).unlink(missing_ok=True)
-        os.close(handle)
+        let_go(handle, out / name)
 
 
 class Held(SynthanomError):
@@ -93,7 +90,7 @@ def _acquire(path: Path, shared: bool, held_by: str) -> int:
                 f"{path.parent}: must be a folder that can be written, got '{error.strerror}'; choose another --out"
             ) from error
         try:
-            fcntl.lockf(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            take(handle, shared=shared)
             if _same_file(handle, path):
                 return handle
         except OSError as error:
