@@ -26,7 +26,7 @@ def place(tmp_path_factory):
     ("name", "expected"),
     [
         ("snik", "sink"),
-        ("Sink", "sink"),
+        ("SINK", "sink"),
         ("smooth", "smooth_intensity"),
         ("smooth-intensity", "smooth_intensity"),
         ("intra", "intra_blend"),
