@@ -17,6 +17,7 @@ _HOME = {
     "stream": "synthanom.streams",
     "DonorSet": "synthanom.donors",
     "TextureDonors": "synthanom.textures",
+    "Mixture": "synthanom.mixture",
     "AnomalyDataset": "synthanom.datasets",
     "SynthanomError": "synthanom.errors",
 }

@@ -316,6 +316,71 @@ FAULTS = [
         "if False:\n        return False",
         "test_platforms.py",
     ),
+    ("mixture.py", "(*self.tasks[first:], *self.tasks[:first])", "self.tasks", "test_mixture.py -k as_often"),
+    (
+        "mixture.py",
+        "        return self\n\n    def order",
+        "        return Mixture()\n\n    def order",
+        "test_mixture.py -k copies",
+    ),
+    ("integrations/contrasts.py", "affine in others:", "affine in ():", "test_integrations_monai.py -k grids"),
+    (
+        "integrations/monai.py",
+        "self._seed = int(self.R",
+        "self._seed = int(np.random",
+        "test_integrations_monai.py -k reproducible_by_its_seed",
+    ),
+    ("integrations/monai.py", "affine[:-1, :dims]", "affine[:-1, ::-1]", "test_integrations_monai.py -k affine"),
+    (
+        "integrations/torchio.py",
+        ".spacing[: 2 if flat else 3]",
+        ".spacing[::-1]",
+        "test_integrations_torchio.py -k axes",
+    ),
+    (
+        "integrations/torchio.py",
+        "subject.add_transform(ReplayedAnomaly(**arguments), arguments)",
+        "pass",
+        "test_integrations_torchio.py -k history",
+    ),
+    (
+        "integrations/torchio.py",
+        "(self, p=1, **",
+        "(self, p=p or 1, **",
+        "test_integrations_torchio.py -k every_subject",
+    ),
+    (
+        "integrations/torchio.py",
+        "LabelMap(tensor",
+        "ScalarImage(tensor",
+        "test_integrations_torchio.py -k pass_through",
+    ),
+    (
+        "integrations/collate.py",
+        "return [chosen[place] for place in sorted(made.failed)]",
+        "return []",
+        "test_integrations_collate.py -k next_one",
+    ),
+    (
+        "integrations/collate.py",
+        "subjects=[batch.subjects[k]",
+        "subjects=['x'",
+        "test_integrations_collate.py -k mixture",
+    ),
+    (
+        "integrations/epoch_batches.py",
+        "int(trainer.current_epoch)",
+        "0",
+        "test_integrations_lightning.py -k epochs",
+    ),
+    (
+        "integrations/epoch_batches.py",
+        "yield from self.batches()",
+        "return iter(self.batches())",
+        "test_integrations_lightning.py -k checkpoint",
+    ),
+    ("integrations/lightning.py", "rank=now.rank", "rank=0", "test_integrations_lightning.py -k processes"),
+    ("integrations/lightning.py", "self.draw or f", "f", "test_integrations_lightning.py -k at_hand"),
 ]
 
 

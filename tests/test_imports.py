@@ -35,6 +35,7 @@ ORDER = [
     "streams",
     "recipe",
     "synthesis",
+    "mixture",
     "batched",
     "datasets",
     "folds",
@@ -60,6 +61,7 @@ ORDER = [
     "evaluation",
     "preview",
     "completion",
+    "integrations",
     "cli",
 ]
 # the ways back, by local imports: the callable form of a task reaches synthesis, a batch of tensors its device
@@ -127,7 +129,7 @@ def test_readers_and_h5py_stay_in_their_files(path):
         if name in {"nibabel", "pydicom", "PIL"}:
             assert relative.startswith(("volumes", "preprocess")), relative
         if name == "lightning":
-            assert relative.startswith("training"), relative
+            assert relative.startswith(("training", "integrations")), relative
         if name == "torch" and relative.startswith("kernels") and not relative.endswith("/gpu.py"):
             raise AssertionError(f"{relative}: kernels meet torch in gpu.py only")
 
@@ -171,3 +173,28 @@ def test_kernel_faces_are_reached_by_attribute():
         "    synthanom.metrics.average_precision, synthanom.metrics.roc_auc))))"
     )
     assert run(code) == "True"
+
+
+ADAPTERS = {
+    "monai": ("monai", 'pip install "synthanom[monai]"'),
+    "torchio": ("torchio", 'pip install "synthanom[torchio]"'),
+    "lightning": ("lightning", 'pip install "lightning>=2.5"'),
+}
+
+
+def test_importing_the_adapters_imports_none_of_their_libraries():
+    heavy = {"monai", "torchio", "lightning", "torch"}
+    assert run(f"import sys, synthanom.integrations; print(sorted({heavy} & set(sys.modules)))") == "[]"
+    code = f"import sys, synthanom.integrations.collate; print(sorted({heavy - {'torch'}} & set(sys.modules)))"
+    assert run(code) == "[]"
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_without_its_library_says_in_one_line_what_to_install(adapter):
+    library, remedy = ADAPTERS[adapter]
+    code = (
+        f"import sys\nsys.modules[{library!r}] = None\nfrom synthanom.errors import MissingExtra\n"
+        f"try:\n    import synthanom.integrations.{adapter}\nexcept MissingExtra as error:\n    print(error)\n"
+    )
+    said = run(code)
+    assert said.endswith(remedy) and len(said.splitlines()) == 1

@@ -93,7 +93,7 @@ def test_a_task_without_a_place_gives_way_to_the_next(data, monkeypatch):
             raise NoPlace("nowhere")
         return synthesise(sample, task, labeller, **rest)
 
-    monkeypatch.setattr("synthanom.training.live.synthesise", refusing)
+    monkeypatch.setattr("synthanom.mixture.synthesise", refusing)
     source = live_pictures(data, choose_run(TASKS, 2, 7), seed=0)
     refused = {"sink"}
     _, label = source.picture(Pick(healthy=1, task="sink", epoch=0))

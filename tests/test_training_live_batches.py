@@ -173,7 +173,7 @@ def test_a_picture_that_cannot_be_made_is_made_by_the_next_task(data, monkeypatc
         batch = make_batch(inputs, *rest, keep_failed=keep_failed).batch
         return Made(batch=batch, failed={k: NoPlace("nowhere") for k, t in enumerate(inputs.tasks) if t.name == "sink"})
 
-    monkeypatch.setattr("synthanom.training.live.synthesise", refusing)
+    monkeypatch.setattr("synthanom.mixture.synthesise", refusing)
     monkeypatch.setattr(live_batches, "make_batch", failing)
     source, _ = live(data, 2, 7)
     assert [task.name for task in source.tasks] == ["sink", "source"]

@@ -98,7 +98,7 @@ def planned_fit(
         )
     if config.channels_last:
         lay_out(detector.module)
-    source = _source(data, run, config, donors)
+    source = picture_source(data, run, config, donors)
     culprits = Culprits(run=out, source=source)
     module = Fitting(detector, source, index=index, run=run, config=config, workers=workers, culprits=culprits)
     keeper = Keeper(
@@ -156,7 +156,14 @@ def fit(planned: PlannedFit, *, further: tuple[Callback, ...] = (), first: bool 
     return trainer
 
 
-def _source(data: DataSet, run: Run, config: TrainingConfig, donors: Sequence[Path]) -> PictureSource:
+def picture_source(data: DataSet, run: Run, config: TrainingConfig, donors: Sequence[Path]) -> PictureSource:
+    """Where the pictures of a run come from: its stored anomalies, or live synthesis.
+
+    Raises
+    ------
+    SynthanomError
+        Donors that cannot be opened.
+    """
     if not config.live:
         return StoredPictures(data=data)
     from synthanom.training.live import live_pictures

@@ -9,13 +9,14 @@ import numpy as np
 from synthanom.arrays import ImageArray
 from synthanom.donor_finding import Folders, check_use, folders, lender_of
 from synthanom.donors import DonorSet
-from synthanom.errors import NoPlace, NothingVisible, SynthanomError, UnsuitableRegion
+from synthanom.errors import SynthanomError
 from synthanom.fold_donors import fold_donors, live_settings
 from synthanom.labels import FlippedGaussian
+from synthanom.mixture import UNSUITABLE, synthesise_first
 from synthanom.recipe import Recipe, SynthesisOptions
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
-from synthanom.synthesis import Result, stream, synthesise
+from synthanom.synthesis import Result
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.training.batches import StoredPictures
@@ -82,21 +83,19 @@ class LivePictures:
 
     def _made(self, pick: Pick, sample: Sample) -> Result | None:
         names = tuple(task.name for task in self.tasks)
-        for name in rotated(names, names.index(str(pick.task))):
-            try:
-                return synthesise(
-                    sample,
-                    self.tasks[names.index(name)],
-                    self.labeller,
-                    rng=stream(self.seed, sample.id, name, f"epoch-{pick.epoch}"),
-                    donors=self.donors[self.folds[pick.healthy]],
-                    max_anomalies=self.options.max_anomalies,
-                    repeat=self.options.repeat,
-                    foreground_only=self.options.foreground_only,
-                )
-            except (NoPlace, NothingVisible, UnsuitableRegion):
-                continue
-        return None
+        order = [self.tasks[names.index(name)] for name in rotated(names, names.index(str(pick.task)))]
+        try:
+            return synthesise_first(
+                sample,
+                order,
+                self.labeller,
+                seed=self.seed,
+                draw=f"epoch-{pick.epoch}",
+                donors=self.donors[self.folds[pick.healthy]],
+                options=self.options,
+            )
+        except UNSUITABLE:
+            return None
 
 
 def live_pictures(data: DataSet, run: Run, *, seed: int, donors: Folders = None) -> LivePictures:
