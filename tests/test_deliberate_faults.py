@@ -365,7 +365,7 @@ FAULTS = [
         "integrations/collate.py",
         "subjects=[batch.subjects[k]",
         "subjects=['x'",
-        "test_integrations_collate.py -k mixture",
+        "test_integrations_collate.py -k own_subject",
     ),
     (
         "integrations/epoch_batches.py",

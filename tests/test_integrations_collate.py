@@ -72,6 +72,14 @@ def test_volumes_of_two_channels():
     check(BatchSynthesis(mixture, seed=3, way="batched")(collate_samples(samples)), samples, mixture, "epoch-0")
 
 
+@pytest.mark.parametrize("way", ["samples", "batched"])
+def test_donors_of_the_own_subject_are_not_borrowed_from(way):
+    synthesis = BatchSynthesis(Mixture(tasks=[tasks.IntraBlend()], donors=SAMPLES[:2]), seed=3, way=way)
+    for draw in range(4):
+        for recipe in synthesis(collate_samples(SAMPLES[:2]), draw).recipes:
+            assert all(anomaly.donor.id != recipe.sample.id for anomaly in recipe.anomalies)
+
+
 def test_pictures_do_not_depend_on_their_batch():
     synthesis = BatchSynthesis(EVERY, seed=3, way="batched")
     whole = synthesis(collate_samples(SAMPLES))
