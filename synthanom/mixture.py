@@ -87,6 +87,13 @@ class Mixture:
 
         It depends on seed, the sample's id, the draw and the sample alone.
 
+        Parameters
+        ----------
+        sample : Sample
+        seed : int
+        draw : int or str
+            As for `stream`.
+
         Raises
         ------
         SynthanomError

@@ -70,6 +70,10 @@ class MadeBatch(NamedTuple):
 def collate_samples(samples: Sequence[Sample]) -> SampleBatch:
     """Stack Samples of one shape: the `collate_fn` of a DataLoader over them.
 
+    Parameters
+    ----------
+    samples : sequence of Samples
+
     Raises
     ------
     SynthanomError
