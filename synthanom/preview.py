@@ -73,7 +73,7 @@ def preview_dataset(folder: Path, *, seed: int, tasks: Sequence[str] | None = No
             if row is None:
                 notes.append(f"{task}: the data set holds no row of it")
             else:
-                examples.append(_stored_example(data, task, row))
+                examples.append(stored_example(data, task, row))
         _refuse_nothing(examples, str(folder), notes)
         heading = f"{Path(folder).resolve().name}: stored anomalies in {data.healthy_ids[first]}"
     return Preview(examples=tuple(examples), heading=heading, notes=tuple(notes))
@@ -138,7 +138,14 @@ def _stored_row(data: DataSet, task: str, first: int, variant: int) -> int | Non
     return None
 
 
-def _stored_example(data: DataSet, task: str, row: int) -> Example:
+def stored_example(data: DataSet, task: str, row: int) -> Example:
+    """A stored anomaly made ready for pictures.
+
+    Raises
+    ------
+    SynthanomError
+        If the row is damaged.
+    """
     picture = data.anomaly(task, row)
     sample = data.healthy(picture.healthy_index)
     recipe = Recipe.from_json(picture.recipe)

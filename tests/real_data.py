@@ -16,10 +16,11 @@ from synthanom.tasks import TASKS
 
 
 def write_real(
-    folder: Path, *, shape=(24, 28), tasks=("inter_blend", "sink"), subjects=4, channels=1, variants=2
-) -> Path:
+    folder: Path, *, shape=(24, 28), tasks=("inter_blend", "sink"), subjects=4, channels=1, variants=2,
+    prefix="phantom-", skipped="",
+) -> Path:  # fmt: skip
     """Write phantoms and `variants` anomalies of each task in each; a row that cannot be made is left out."""
-    samples = [phantom(shape, channels, seed=i) for i in range(subjects)]
+    samples = [phantom(shape, channels, seed=i, name=f"{prefix}{i}") for i in range(subjects)]
     files = [write_healthy(folder / "healthy/00000.h5", samples, [(0,) * len(shape)] * subjects)]
     labeller = FlippedGaussian()
     donors = fold_donors_of(shape, channels)
@@ -28,7 +29,7 @@ def write_real(
         rows = [row for i, s in enumerate(samples) for v in range(variants) for row in made(i, s, task, (v, donors))]
         files.append(write_anomalies(folder / f"anomalies/{task}/00000.h5", rows, shape=shape, channels=channels))
         records.append(TaskRecord(name=task, settings=TASKS[task]().to_dict(), rows=len(rows)))
-    (folder / "skipped.csv").write_text("path,stage,reason\n")
+    (folder / "skipped.csv").write_text(f"path,stage,reason\n{skipped}")
     files.append(describe_file(folder, "skipped.csv"))
     manifest = Manifest(
         version="0.1.0",

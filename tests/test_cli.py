@@ -28,6 +28,7 @@ COMMANDS = (
     "merge",
     "export",
     "export-model",
+    "report",
 )
 
 

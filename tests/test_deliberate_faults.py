@@ -381,6 +381,30 @@ FAULTS = [
     ),
     ("integrations/lightning.py", "rank=now.rank", "rank=0", "test_integrations_lightning.py -k processes"),
     ("integrations/lightning.py", "self.draw or f", "f", "test_integrations_lightning.py -k at_hand"),
+    ("report/rendering.py", "autoescape=True", "autoescape=False", "test_report.py -k names_from_data"),
+    ("report/templates/page.html", "{{ policy }}", "", "test_report.py -k sound"),
+    ("report/viewer.py", "cuts.before + k + 1", "k + 1", "test_report.py -k viewers"),
+    ("report/viewer.py", "if made.characters <= allowed", "if made.characters", "test_report.py -k viewers"),
+    (
+        "report/pipeline.py",
+        "fold in run.train_folds",
+        "fold in run.validation_folds",
+        "test_report.py -k folds_and_runs",
+    ),
+    ("report/measures.py", "marked = box.labels > 0", "marked = box.labels >= 0", "test_report.py -k measures"),
+    ("report/axes.py", "1 - share if self.upwards", "share if self.upwards", "test_report.py -k axes"),
+    (
+        "report/calling.py",
+        "np.cumsum(curve.positives)",
+        "np.cumsum(curve.negatives)",
+        "test_report_maps.py -k scikit_learn",
+    ),
+    ("report/bands.py", "grid, 1e-9) - 1e-12", "grid, 1e-9) + 1e-2", "test_report_maps.py -k bands"),
+    ("report/cases.py", "(-sample.scores[way]", "(sample.scores[way]", "test_report_maps.py -k cards"),
+    ("report/case_pictures.py", "{x - 0.5:g}", "{x:g}", "test_report_maps.py -k outlines"),
+    ("evaluation/history.py", "logged.epochs == best_epoch", "logged.epochs == 0", "test_report_runs.py -k losses"),
+    ("training/threshold_curves.py", "healthy[::-1])[::-1]", "healthy)", "test_training_calibrate.py -k curves"),
+    ("report/rows.py", "(2 * k + 1)", "(2 * k)", "test_report.py -k evenly"),
 ]
 
 

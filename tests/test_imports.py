@@ -60,6 +60,7 @@ ORDER = [
     "predicting",
     "evaluation",
     "preview",
+    "report",
     "completion",
     "integrations",
     "cli",

@@ -167,9 +167,9 @@ def test_only_foreground_and_anomaly_are_shown():
     label = np.zeros(shape, np.float32)
     label[22:26, 27:30] = 1
     cut = example(shape, foreground=mask, label=label, centres=((21.0, 29.0),))
-    from synthanom.pictures.panel import _cropped
+    from synthanom.pictures.shown import cropped
 
-    shown = _cropped(cut)
+    shown = cropped(cut)
     assert shown.label.shape == (24, 14) and shown.before.shape == (1, 24, 14)
     assert np.array_equal(shown.label, label[18:42, 23:37]) and shown.centres == ((3.0, 6.0),)
 

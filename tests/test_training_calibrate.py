@@ -21,6 +21,7 @@ from synthanom.training.config import CalibrationConfig, NetworkConfig
 from synthanom.training.held_out import held_out_checks
 from synthanom.training.rows import Pick
 from synthanom.training.scored import Scored, halves_of
+from synthanom.training.threshold_curves import threshold_curves
 from synthanom.training.thresholds import best_f_beta_threshold, every_threshold, false_positive_threshold
 
 PAIRS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=40)
@@ -91,6 +92,26 @@ def test_voxels_in_bins_give_the_thresholds_of_the_voxels_themselves():
     assert rates[1] <= rates[0] <= 0.01 and rates[1] == pytest.approx(rates[0], abs=2e-4)
     best, other = (f_beta(maps >= cuts["pixel_f_beta"], labels, beta=config.beta) for cuts in (exact, binned))
     assert other == pytest.approx(best, abs=1e-3)
+
+
+def test_curves_are_what_each_cut_gives():
+    maps, labels, tasks, _ = pictures()
+    ill = np.array([task is not None for task in tasks])
+    found = threshold_curves(scored(), CalibrationConfig())
+    for level, scores, truth, healthy in (
+        ("sample", maps.max(axis=1), ill, maps.max(axis=1)[~ill]),
+        ("pixel", maps.ravel(), labels.ravel(), maps[~ill].ravel()),
+    ):
+        curve = found[level]
+        assert curve["cut"][0] == scores.min() and curve["cut"][-1] == scores.max() and len(curve["cut"]) > 60
+        for cut, rate, figure in zip(*(curve[name] for name in ("cut", "false_positive_rate", "f_beta")), strict=True):
+            assert rate == pytest.approx(np.mean(healthy >= cut))
+            assert figure == pytest.approx(f_beta(scores >= cut, truth, beta=1.1))
+    counts = ScoreCounts()
+    counts.add(maps[~ill], labels[~ill], (None, 0))
+    only = Scored(voxels=counts.finish(), samples=maps[~ill].max(axis=1)[:, None], tasks=tasks[::3],
+                  subjects=tasks[::3], halves=(0,) * 40)  # fmt: skip
+    assert threshold_curves(only, CalibrationConfig()) == {}
 
 
 def test_all_thresholds_are_there_and_the_configured_ones_are_used():

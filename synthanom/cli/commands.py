@@ -10,6 +10,7 @@ from synthanom.cli.evaluating import evaluate
 from synthanom.cli.exporting import export
 from synthanom.cli.exporting_models import export_model
 from synthanom.cli.merging import merge
+from synthanom.cli.paging import report
 from synthanom.cli.tabulating import tables
 from synthanom.completion import listed_task_names, task_names
 from synthanom.errors import SynthanomError
@@ -30,6 +31,7 @@ HINTS = {
     "describe": f"{exits.AGAIN}: nothing was written",
     "evaluate": f"{exits.AGAIN}: nothing was written",
     "preview": f"{exits.AGAIN}: nothing was written",
+    "report": f"{exits.AGAIN}: nothing was written",
 }
 
 app = typer.Typer(pretty_exceptions_enable=False, epilog=exits.EPILOG)
@@ -221,10 +223,10 @@ def describe(
     quick: Annotated[bool, typer.Option("--quick", help="Read no pixels: images are not compared.")] = False,
 ) -> None:
     """Say what a data set holds, and what leaks between its folds or into a data set to test on."""
-    from synthanom.cli.charting import describe_picture
     from synthanom.cli.describing import print_description
     from synthanom.cli.saving import check_picture, save_picture
     from synthanom.description import describe as description_of
+    from synthanom.pictures.content import describe_picture
     from synthanom.progress import shown
 
     if quick and (strict or pictures is not None):
@@ -248,6 +250,7 @@ def describe(
     raise typer.Exit(status)
 
 
+app.command()(report)
 app.command()(tables)
 app.command()(merge)
 app.command()(export)

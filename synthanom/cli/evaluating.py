@@ -13,8 +13,20 @@ if TYPE_CHECKING:
     from synthanom.evaluation import Evaluation
     from synthanom.evaluation.tables import Table
 
-Missing = Literal["refuse", "healthy"]
-Setup = Literal["own", "cradl"]
+# options that the report on maps takes too
+Truth = Annotated[Path | None, typer.Option(help="Folder of masks named as the scans.")]
+Labels = Annotated[Path | None, typer.Option(help="CSV with the columns id, label (0 or 1) [, subject].")]
+Missing = Annotated[Literal["refuse", "healthy"], typer.Option(help="What a map without mask and label is taken for.")]
+Prevalence = Annotated[
+    list[str] | None,
+    typer.Option(help="Share of anomalous samples elsewhere, or LEVEL=SHARE: precision and predictive values."),
+]
+Setup = Annotated[Literal["own", "cradl"], typer.Option(help="Grid and region: the scans' own, or those of CRADL.")]
+Beta = Annotated[float, typer.Option(help="Of F-beta, which also chooses oracle cuts.", min=0.01)]
+Overlap = Annotated[
+    float, typer.Option(help="Share of a lesion that must be called for it to be found.", min=0.001, max=1)
+]
+Seed = Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)]
 LEVELS = ("sample", "slice", "pixel")
 RANKING = ("average_precision", "roc_auc", "aupro", "at_prevalence")
 AT_CUTS = ("f_beta", "precision", "recall", "specificity", "precision_at_prevalence")  # the files hold all
@@ -23,9 +35,9 @@ WIDE = 140  # characters, where the output has no width of its own
 
 def evaluate(
     maps: Annotated[Path, typer.Argument(help="Folder of maps.", show_default=False)],
-    truth: Annotated[Path | None, typer.Option(help="Folder of masks named as the scans.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="CSV with the columns id, label (0 or 1) [, subject].")] = None,
-    missing: Annotated[Missing, typer.Option(help="What a map without mask and label is taken for.")] = "refuse",
+    truth: Truth = None,
+    labels: Labels = None,
+    missing: Missing = "refuse",
     baseline: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER of other maps to print beside; repeatable.")
     ] = None,
@@ -37,16 +49,11 @@ def evaluate(
         Path | None, typer.Option(help="JSON to write (.json), or a folder for JSON, tables and figures.")
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Run folder whose loss history is drawn, with --out FOLDER.")] = None,
-    prevalence: Annotated[
-        list[str] | None,
-        typer.Option(help="Share of anomalous samples elsewhere, or LEVEL=SHARE: precision and predictive values."),
-    ] = None,
-    setup: Annotated[Setup, typer.Option(help="Grid and region: the scans' own, or those of CRADL.")] = "own",
-    beta: Annotated[float, typer.Option(help="Of F-beta, which also chooses oracle cuts.", min=0.01)] = 1.1,
-    overlap: Annotated[
-        float, typer.Option(help="Share of a lesion that must be called for it to be found.", min=0.001, max=1)
-    ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over subjects.", min=0)] = 0,
+    prevalence: Prevalence = None,
+    setup: Setup = "own",
+    beta: Beta = 1.1,
+    overlap: Overlap = 0.1,
+    seed: Seed = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else, to stdout.")
     ] = False,

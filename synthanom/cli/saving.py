@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from synthanom.volumes.write import write_bytes
 if TYPE_CHECKING:
     from synthanom.synthesis import Result
 
-HEAD = 256  # bytes by which a picture of ours is known
+HEAD = 256  # bytes by which a file of ours is known
 
 
 def check_picture(out: Path, source: Path) -> None:
@@ -31,6 +31,24 @@ def check_picture(out: Path, source: Path) -> None:
     """
     if out.suffix.lower() != ".png":
         raise SynthanomError(f"{out}: the picture is a PNG; end --out in .png")
+    _check_file(out, source, is_our_picture, "a picture that synthanom did not draw")
+
+
+def check_report(out: Path, source: Path) -> None:
+    """Refuse, before any work, to write a report where something else is.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    from synthanom.report import is_our_report
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SynthanomError(f"{out}: the report is one HTML file; end --out in .html")
+    _check_file(out, source, is_our_report, "something that is no report of synthanom")
+
+
+def _check_file(out: Path, source: Path, is_ours: Callable[[bytes], bool], otherwise: str) -> None:
     if out.resolve() == source.resolve():
         raise SynthanomError(f"{out}: is the input; name another --out")
     if not out.exists():
@@ -38,12 +56,12 @@ def check_picture(out: Path, source: Path) -> None:
     if not out.is_file():
         raise SynthanomError(f"{out}: is a folder; name a file with --out")
     with out.open("rb") as stream:
-        if not is_our_picture(stream.read(HEAD)):
-            raise SynthanomError(f"{out}: holds a picture that synthanom did not draw; name another --out")
+        if not is_ours(stream.read(HEAD)):
+            raise SynthanomError(f"{out}: holds {otherwise}; name another --out")
 
 
 def save_picture(out: Path, content: bytes) -> None:
-    """Write a picture, whole or not at all.
+    """Write a picture or a report, whole or not at all.
 
     Raises
     ------

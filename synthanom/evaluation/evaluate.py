@@ -21,7 +21,7 @@ from synthanom.evaluation.rows import (
 )
 from synthanom.evaluation.scans import find_scans
 from synthanom.evaluation.trivial import TRIVIAL
-from synthanom.evaluation.truth import Maps, Missing, find_maps, find_truth
+from synthanom.evaluation.truth import Item, Maps, Missing, find_maps, find_truth
 from synthanom.metrics import interval_of_draws
 from synthanom.progress import Track, untold
 
@@ -107,6 +107,19 @@ def evaluate(
         curves=tuple(r.curve for each in (model, *rest) for r in each.ranked),
         samples=samples,
     )
+
+
+def samples_of(
+    maps: Maps, items: Sequence[Item], choices: Choices, *, track: Track = untold
+) -> tuple[SampleScore, ...]:
+    """Every map with its scores, as an evaluation has them; of items without truth, all are called healthy.
+
+    Raises
+    ------
+    SynthanomError
+        As `read_pair`.
+    """
+    return _samples(collect(maps, items, choices, track=track))
 
 
 def _measured(found: Collected, maps: Maps | None, choices: Choices, track: Track) -> Measured:

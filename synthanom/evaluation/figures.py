@@ -1,6 +1,5 @@
 """The figures of an evaluation: curves, densities, the loss history, and maps over their scans."""
 
-import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.errors import SynthanomError
 from synthanom.evaluation.collect import STORED
+from synthanom.evaluation.history import history_plot, read_history
 from synthanom.evaluation.rows import MODEL, RANDOM, Curve, CutRow, Evaluation
 from synthanom.pictures.plots import Line, Mark, Plot, plots_picture
 
@@ -29,21 +28,37 @@ class Figure:
     content: bytes
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plots:
+    """Plots of one kind, one for each of the `levels`, by the name of their figure; what they show, in words."""
+
+    name: str
+    words: str
+    levels: tuple[str, ...]
+    plots: tuple[Plot, ...]
+
+
 def curve_figures(found: Evaluation) -> Iterator[Figure]:
-    """ROC, precision against recall, figures against the cut, and densities by class."""
+    """ROC, precision against recall, figures against the cut, and densities by class, a plot for each level."""
+    about = f"{found.images} images of {found.subjects} subjects"
+    for made in curve_plots(found):
+        yield Figure(name=made.name, content=plots_picture(made.plots, f"{made.words}; {about}"))
+
+
+def curve_plots(found: Evaluation) -> Iterator[Plots]:
+    """What `curve_figures` draws; nothing where only one class is there."""
     levels = {level: list(curves) for level, curves in by_level(found)}
     if not levels:
         return
-    about = f"{found.images} images of {found.subjects} subjects"
-    pictures: tuple[tuple[str, Callable[[Evaluation, Sequence[Curve]], Plot], str], ...] = (
+    kinds: tuple[tuple[str, Callable[[Evaluation, Sequence[Curve]], Plot], str], ...] = (
         ("roc", _roc, "how many are found at which price"),
         ("precision-recall", _precision_recall, "how many of those called are right"),
         ("cuts", _against_cut, "the model's figures against the cut"),
         ("densities", _density, "the model's scores by class, medians dashed"),
     )
-    for name, make, words in pictures:
-        plots = [make(found, curves) for curves in levels.values()]
-        yield Figure(name=name, content=plots_picture(plots, f"{words}; {about}"))
+    for name, make, words in kinds:
+        plots = tuple(make(found, curves) for curves in levels.values())
+        yield Plots(name=name, words=words, levels=tuple(levels), plots=plots)
 
 
 def by_level(found: Evaluation) -> Iterator[tuple[str, tuple[Curve, ...]]]:
@@ -65,24 +80,7 @@ def history_figure(run: Path) -> Figure:
     SynthanomError
         No history in the run folder.
     """
-    files = sorted(run.glob("logs/**/metrics.csv"))
-    columns: dict[str, list[tuple[float, float]]] = {}
-    for path in files:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if value and "loss" in str(name) and row.get("step"):
-                        columns.setdefault(str(name), []).append((float(row["step"]), float(value)))
-    if not columns:
-        raise SynthanomError(
-            f"{run}: must hold logs/**/metrics.csv with losses, as synthanom-train writes; check --run"
-        )
-    lines = []
-    for number, (name, points) in enumerate(sorted(columns.items())):
-        steps, losses = np.array(sorted(points)).T  # a resumed run writes another file
-        lines.append(Line(name=name.replace("_", " "), x=steps, y=losses, colour=number))
-    positive = all((line.y > 0).all() for line in lines)
-    plot = Plot(title=run.resolve().name, x="step", y="loss", lines=tuple(lines), logarithmic=positive)
+    plot = history_plot(read_history(run), run.resolve().name)
     return Figure(name="history", content=plots_picture([plot], "loss history"))
 
 

@@ -109,7 +109,7 @@ def find_maps(name: str, folder: Path) -> Maps:
         if kind is None:
             raise SynthanomError(f"{file}: the map must be there, and is not; run the same synthanom predict again")
         sources[str(key)] = Source(id=str(key), files=(file,), format=kind)
-    scores = {row["id"]: float(row["score"]) for row in _table(folder / SCORES, ("id", "score"))}
+    scores = {row["id"]: _score(row, folder / SCORES) for row in _table(folder / SCORES, ("id", "score"))}
     return Maps(
         name=name,
         sources=sources,
@@ -118,6 +118,16 @@ def find_maps(name: str, folder: Path) -> Maps:
         cuts=stored_cuts(about.get("thresholds", {}), folder / NAME),
         about=about,
     )
+
+
+def _score(row: Mapping[str, str], path: Path) -> float:
+    try:
+        score = float(row["score"])
+    except (TypeError, ValueError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise SynthanomError(f"{path}: every image needs a score, {row['id']!r} has {row['score']!r}; predict again")
+    return score
 
 
 def stored_cuts(thresholds: Any, path: Path) -> dict[str, dict[str, float]]:
@@ -180,6 +190,11 @@ def find_truth(maps: Maps, truth: Path | None, labels: Path | None, missing: Mis
     named = truth if truth is not None else labels
     name = named.resolve().name if named is not None else ""
     return Truth(items=tuple(items), notes=tuple(notes), data_set=name)
+
+
+def unlabelled(maps: Maps) -> tuple[Item, ...]:
+    """Items of which nothing is known but their names, in the order of their ids."""
+    return tuple(Item(id=name, subject=_subject(name), anomalous=None, mask=None) for name in sorted(maps.sources))
 
 
 def _listed(maps: Maps, folder: Path, labels: Path | None) -> Truth:

@@ -1,67 +1,26 @@
 """Arrays to PNG panels: before, after, difference, label and a profile through the anomaly. No display is needed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, ImageArray, MaskArray
+from synthanom.arrays import ImageArray
 from synthanom.errors import SynthanomError
 from synthanom.pictures.png import palette_png
-from synthanom.pictures.views import Line, Plane, canonical_view, focus, planes, profile_line
+from synthanom.pictures.shown import Example, Shown, change_range, cropped, grey_range, profile, shown, turned
 
 LARGEST = 300_000  # bytes; a README shows them
 RESOLUTION, SMALLEST_RESOLUTION = 110.0, 45.0  # dots per inch; lowered until the picture is small enough
 TRIES = 4
-WINDOW = (0.5, 99.5)  # percentiles of the untouched image that become black and white
-STRONGEST = 99.0  # percentile of the change that gets the full colour; single voxels may be beyond
 GAP = 0.02  # between the planes of a volume, as a share of their extent
-FAINT = 0.02  # of the largest change along a profile: less does not widen what is shown of it
-MARGIN = 2  # voxels shown around foreground and anomaly
 # inches: width of a picture, of the profile, of what is left of the first, and between; heights of strips
 WIDTH, PROFILE, LEFT, BETWEEN = 2.35, 2.5, 0.55, 0.06
 TOP, STRIP, TICKS, BOTTOM = 0.4, 0.24, 0.36, 0.1
 LINE_COLOUR, STAR_COLOUR, AFTER_COLOUR = "#e8b400", "#ff3030", "#1a9641"
 CHANGE_MAP, LABEL_MAP = "RdBu_r", "magma"
 COLUMNS = ("before", "after", "difference", "label", "along the dashed line")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Example:
-    """One row of a panel.
-
-    Attributes
-    ----------
-    title : str
-    before, after : ndarray of shape (C, *S), float32
-    label : ndarray of shape (*S), float32 in [0, 1]
-    spacing : tuple of D floats or None
-        In mm, in axis order; voxels are taken for cubes where it is None.
-    affine : ndarray of shape (4, 4) or None
-        Which axes point right, front and up; None shows volumes as if they were RAS+ and pictures as stored.
-    centres : tuple of D-tuples
-        Deformation centres, image coordinates in voxels; each is starred.
-    foreground : ndarray of shape (*S), bool, or None
-        What lies outside the bounding box of it and of the anomaly is not shown; None shows everything.
-    """
-
-    title: str
-    before: ImageArray
-    after: ImageArray
-    label: ImageArray
-    spacing: tuple[float, ...] | None = None
-    affine: FloatArray | None = None
-    centres: tuple[tuple[float, ...], ...] = ()
-    foreground: MaskArray | None = None
-
-    def __post_init__(self) -> None:
-        if self.before.shape != self.after.shape or self.before.shape[1:] != self.label.shape:
-            raise SynthanomError(
-                f"{self.title}: before, after and label must lie on one grid, got {self.before.shape}, "
-                f"{self.after.shape} and {self.label.shape}"
-            )
 
 
 def panel(examples: Sequence[Example], heading: str) -> bytes:
@@ -86,65 +45,17 @@ def panel(examples: Sequence[Example], heading: str) -> bytes:
     """
     if not examples:
         raise SynthanomError("a picture needs at least one example, got none; choose at least one task")
-    shown = [_shown(_cropped(example)) for example in examples]
+    rows = [shown(cropped(turned(example))) for example in examples]
     resolution, content = RESOLUTION, b""
     for _ in range(TRIES):
-        content = _drawn(shown, heading, resolution)
+        content = _drawn(rows, heading, resolution)
         if len(content) <= LARGEST or resolution <= SMALLEST_RESOLUTION:
             break
         resolution = max(SMALLEST_RESOLUTION, 0.95 * resolution * (LARGEST / len(content)) ** 0.6)
     return content
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Shown:
-    """An example turned upright, with what to show of it."""
-
-    example: Example
-    channel: int
-    spacing: tuple[float, ...]
-    planes: tuple[Plane, ...]
-    line: Line
-
-
-def _cropped(example: Example) -> Example:
-    """The example without what lies outside of foreground and anomaly."""
-    if example.foreground is None:
-        return example
-    inside = np.argwhere(example.foreground | (example.label > 0))
-    points = np.concatenate([inside, np.rint(np.reshape(example.centres, (-1, example.label.ndim))).astype(np.int64)])
-    low = np.maximum(points.min(axis=0) - MARGIN, 0)
-    high = np.minimum(points.max(axis=0) + 1 + MARGIN, example.label.shape)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    return replace(
-        example,
-        before=example.before[(slice(None), *box)],
-        after=example.after[(slice(None), *box)],
-        label=example.label[box],
-        centres=tuple(tuple(float(v) for v in centre - low) for centre in np.asarray(example.centres)),
-        foreground=None,
-    )
-
-
-def _shown(example: Example) -> _Shown:
-    view = canonical_view(example.affine, example.label.ndim)
-    turned = replace(
-        example,
-        before=view.turn(example.before),
-        after=view.turn(example.after),
-        label=view.turn(example.label),
-        centres=tuple(view.point(centre, example.label.shape) for centre in example.centres),
-    )
-    spacing = view.order_spacing(example.spacing or (1.0,) * example.label.ndim)
-    change = np.abs(turned.after.astype(np.float64) - turned.before)
-    channel = int(np.argmax(change.sum(axis=tuple(range(1, change.ndim)))))
-    middle = focus(turned.label)
-    star = min(turned.centres, key=lambda c: float(np.abs(np.subtract(c, middle)).sum()), default=None)
-    line = profile_line(turned.label.shape, spacing, middle, star)
-    return _Shown(example=turned, channel=channel, spacing=spacing, planes=planes(middle, spacing), line=line)
-
-
-def _drawn(rows: Sequence[_Shown], heading: str, resolution: float) -> bytes:
+def _drawn(rows: Sequence[Shown], heading: str, resolution: float) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -167,14 +78,12 @@ def _drawn(rows: Sequence[_Shown], heading: str, resolution: float) -> bytes:
     return palette_png(np.asarray(canvas.buffer_rgba())[..., :3], _palette())
 
 
-def _draw_row(axes: Any, row: _Shown, extent: tuple[float, float], *, first: bool) -> None:
+def _draw_row(axes: Any, row: Shown, extent: tuple[float, float], *, first: bool) -> None:
     example, c = row.example, row.channel
     before, after = example.before[c], example.after[c]
-    low, high = (float(v) for v in np.percentile(before, WINDOW))
     difference = after - before
-    changed = np.abs(difference[difference != 0])
-    largest = float(np.percentile(changed, STRONGEST)) if changed.size else 1.0
-    grey = {"cmap": "gray", "vmin": low, "vmax": high if high > low else low + 1}
+    (low, high), largest = grey_range(before), change_range(difference)
+    grey = {"cmap": "gray", "vmin": low, "vmax": high}
     looks: tuple[tuple[Any, dict[str, Any], str], ...] = (
         (before, grey, "black"),
         (after, grey, "black"),
@@ -193,7 +102,7 @@ def _draw_row(axes: Any, row: _Shown, extent: tuple[float, float], *, first: boo
 
 
 def _draw_planes(
-    axis: Any, values: npt.NDArray[Any], row: _Shown, look: dict[str, Any], *, lines: bool, starred: bool
+    axis: Any, values: npt.NDArray[Any], row: Shown, look: dict[str, Any], *, lines: bool, starred: bool
 ) -> None:
     """All planes of one array in one axis, in mm; drawn lines and stars are projected onto each."""
     for plane, (left, top) in zip(row.planes, _places(row), strict=True):
@@ -214,7 +123,7 @@ def _draw_planes(
             axis.text(left + 0.02 * width, top + 0.02 * height, "R", color=LINE_COLOUR, fontsize=7, va="top")
 
 
-def _places(row: _Shown) -> list[tuple[float, float]]:
+def _places(row: Shown) -> list[tuple[float, float]]:
     """Left and top of each plane: one, or axial below coronal and sagittal on the right of the latter."""
     shape = row.example.label.shape
     if len(row.planes) == 1:
@@ -225,7 +134,7 @@ def _places(row: _Shown) -> list[tuple[float, float]]:
     return [(0.0, 0.0), (width + gap, 0.0), (0.0, height + gap)]
 
 
-def _extent(row: _Shown) -> tuple[float, float]:
+def _extent(row: Shown) -> tuple[float, float]:
     """Width and height of the planes of a row together, mm."""
     ends = [
         (left + plane.extent(row.example.label.shape)[0], top + plane.extent(row.example.label.shape)[1])
@@ -245,24 +154,16 @@ def _frame(axis: Any, extent: tuple[float, float], behind: str) -> None:
         side.set_visible(False)
 
 
-def _draw_profile(axis: Any, row: _Shown, pictures: tuple[ImageArray, ImageArray], *, first: bool) -> None:
+def _draw_profile(axis: Any, row: Shown, pictures: tuple[ImageArray, ImageArray], *, first: bool) -> None:
     """Values along the line: before in grey, after in green; the deformation centre starred."""
-    where, (before, after) = row.line.where, (row.line.sample(picture) for picture in pictures)
-    axis.plot(where, before, color="0.55", linewidth=1.6, label="before")
-    axis.plot(where, after, color=AFTER_COLOUR, linewidth=1.2, label="after")
-    if row.line.starred:
-        at_centre = float(np.interp(0.0, where, after))
-        axis.plot(0.0, at_centre, "*", color=STAR_COLOUR, markersize=9, label="centre")
-    change = np.abs(after - before)
-    changed = np.flatnonzero(change > FAINT * change.max())
-    if changed.size:
-        first_change, last_change = where[changed[0]], where[changed[-1]]
-        margin = max(0.5 * (last_change - first_change), 12 * abs(where[1] - where[0]))
-        seen = (where >= first_change - margin) & (where <= last_change + margin)
-        axis.set_xlim(where[seen][0], where[seen][-1])
-        shown = np.concatenate([before[seen], after[seen]])
-        room = 0.06 * float(np.ptp(shown))
-        axis.set_ylim(shown.min() - room, shown.max() + room)
+    seen = profile(row, pictures)
+    axis.plot(seen.where, seen.before, color="0.55", linewidth=1.6, label="before")
+    axis.plot(seen.where, seen.after, color=AFTER_COLOUR, linewidth=1.2, label="after")
+    if seen.at_centre is not None:
+        axis.plot(0.0, seen.at_centre, "*", color=STAR_COLOUR, markersize=9, label="centre")
+    if seen.limits is not None:
+        axis.set_xlim(*seen.limits[0])
+        axis.set_ylim(*seen.limits[1])
     axis.tick_params(labelsize=7)
     axis.set_xlabel("mm" if row.example.spacing is not None else "voxels", fontsize=7, labelpad=1)
     axis.spines[["top", "right"]].set_visible(False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,22 @@ from synthanom.pictures.png import palette_png
 SIZE = (4.6, 3.9)  # inches of one plot
 TOP, LEGEND_ROW, EACH_ROW = 0.45, 0.24, 3  # inches above the plots and for a row of the legend; names in a row
 FEW = 3  # points of a line that are also marked
+SHAPES = {"dot": "o", "star": "*"}
 LOOKS = {"solid": "-", "dashed": (0, (4, 3)), "dotted": (0, (1, 2))}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Band:
+    """An area around a line: its lowest and highest y at each x (n,)."""
+
+    x: npt.NDArray[np.floating]
+    low: npt.NDArray[np.floating]
+    high: npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Line:
-    """One line: x and y (n,), its name in the legend, which colour, and how it is drawn."""
+    """One line: x and y (n,), its name in the legend, which colour, how it is drawn, and the area around it."""
 
     name: str
     x: npt.NDArray[np.floating]
@@ -27,17 +37,19 @@ class Line:
     colour: int
     look: str = "solid"
     filled: bool = False
+    band: Band | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mark:
-    """Something chosen: a point, or a vertical line where `y` is None, with words beside it."""
+    """Something chosen: a point of some shape, or a vertical line where `y` is None, with words beside it."""
 
     words: str
     x: float
     y: float | None = None
     colour: int = 7
     look: str = "dotted"
+    shape: Literal["dot", "star"] = "dot"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +125,8 @@ def _draw(axis: Any, plot: Plot) -> dict[str, Any]:
             "marker": "." if few else None,
         }
         (handles[line.name],) = axis.plot(line.x, line.y, **look)
+        if line.band is not None:
+            axis.fill_between(line.band.x, line.band.low, line.band.high, color=colour, alpha=0.15, linewidth=0)
         if line.filled:
             axis.fill_between(line.x, 0, line.y, color=colour, alpha=0.15, linewidth=0)
     if plot.logarithmic:
@@ -129,7 +143,7 @@ def _draw(axis: Any, plot: Plot) -> dict[str, Any]:
 def _mark(axis: Any, mark: Mark, number: int) -> None:
     colour = COLOURS[mark.colour % len(COLOURS)]
     if mark.y is not None:
-        axis.plot([mark.x], [mark.y], "o", color=colour, markersize=5)
+        axis.plot([mark.x], [mark.y], SHAPES[mark.shape], color=colour, markersize=5)
         right = mark.x > 0.8 * axis.get_xlim()[1]
         look = {"fontsize": 8, "color": colour, "ha": "right" if right else "left"}
         shift = (-7 if right else 7, -3 if right else 3)

@@ -18,7 +18,11 @@ def palette_png(pixels: Pixels, palette: Pixels) -> bytes:
     ----------
     PNG specification, third edition, https://www.w3.org/TR/png-3/.
     """
-    indices = _nearest(pixels, palette)
+    return indexed_png(_nearest(pixels, palette), palette)
+
+
+def indexed_png(indices: Pixels, palette: Pixels, opacity: Pixels | None = None) -> bytes:
+    """Encode the numbers (Y, X) of colours in a palette of at most 256 (n, 3), each with an opacity (n,) if wanted."""
     rows = np.zeros((indices.shape[0], indices.shape[1] + 1), dtype=np.uint8)  # each begins with filter 0: none
     rows[:, 1:] = indices
     height, width = indices.shape
@@ -26,6 +30,7 @@ def palette_png(pixels: Pixels, palette: Pixels) -> bytes:
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
         (b"tEXt", b"Software\0" + MARK.encode("latin-1")),
         (b"PLTE", palette.tobytes()),
+        *(() if opacity is None else ((b"tRNS", opacity.tobytes()),)),
         (b"IDAT", zlib.compress(rows.tobytes(), 9)),
         (b"IEND", b""),
     )

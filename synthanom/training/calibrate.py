@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from synthanom.training.held_out import Maps, held_out_checks
 from synthanom.training.predict import raw_score_map
 from synthanom.training.rows import Pick
 from synthanom.training.scored import CLEARLY, Group, Scored, halves_of
+from synthanom.training.threshold_curves import threshold_curves
 from synthanom.training.thresholds import every_threshold
 
 # tried on the validation pictures, the paper's three first: the first of equally good ones is taken
@@ -55,6 +56,8 @@ class Calibration:
         Each aggregation that was tried, with its average precision.
     held_out : dict
         How thresholds that were chosen on some subjects do on others, with intervals; see `held_out_checks`.
+    curves : dict
+        What other thresholds would give; see `threshold_curves`.
     """
 
     aggregation: Aggregation
@@ -62,6 +65,7 @@ class Calibration:
     figures: dict[str, Any]
     tried: tuple[dict[str, Any], ...] = ()
     held_out: dict[str, Any] | None = None
+    curves: dict[str, Any] = field(default_factory=dict)
 
 
 def calibrate(
@@ -112,6 +116,7 @@ def calibrate(
         figures=_figures(found),
         tried=tuple(entry for entry in tried if not np.isnan(entry["average_precision"])),
         held_out=held_out_checks(found, settings, again),
+        curves=threshold_curves(found, settings),
     )
 
 

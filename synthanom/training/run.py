@@ -208,6 +208,7 @@ def _finish(
         "aggregations_tried": list(found.tried),
         "calibration": config.calibration.model_dump(mode="json"),
         "held_out": found.held_out,
+        "threshold_curves": found.curves,
     }
     aggregation = AggregationConfig.model_validate(found.aggregation.to_dict())
     changes = {"thresholds": found.thresholds, "training": training, "aggregation": aggregation}

@@ -35,6 +35,10 @@ class Trained:
         Figures on its synthetic validation pictures, with one mapping per task under ``tasks``.
     dataset : str
         Digest of the data set.
+    folder : Path
+        Where it lies.
+    epoch : int or None
+        The one whose model was kept.
     """
 
     detector: str
@@ -45,6 +49,8 @@ class Trained:
     loss: float
     validation: Mapping[str, Any]
     dataset: str
+    folder: Path = Path()
+    epoch: int | None = None
 
 
 def find_trained(folder: Path) -> tuple[Trained, ...]:
@@ -57,8 +63,7 @@ def find_trained(folder: Path) -> tuple[Trained, ...]:
     """
     if not folder.is_dir():
         raise SynthanomError(f"{folder}: must be a folder with runs, got none; name the --out of synthanom-train")
-    patterns = ["/".join(["*"] * depth + ["folds.json"]) for depth in range(DEPTH + 1)]
-    places = sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})[:MOST_RUNS]
+    places = run_places(folder)
     found = [_read(place) for place in places if finished(place) is not None]
     if not found:
         raise SynthanomError(
@@ -68,6 +73,12 @@ def find_trained(folder: Path) -> tuple[Trained, ...]:
     if len({run.dataset for run in found}) > 1:
         raise SynthanomError(f"{folder}: its runs must be of one data set to be compared, got several; summarise apart")
     return tuple(sorted(found, key=lambda run: (run.detector, run.training_tasks, run.run, run.seed)))
+
+
+def run_places(folder: Path) -> list[Path]:
+    """The run folders in a folder, itself among them, at most three levels down."""
+    patterns = ["/".join(["*"] * depth + ["folds.json"]) for depth in range(DEPTH + 1)]
+    return sorted({path.parent for pattern in patterns for path in folder.glob(pattern)})[:MOST_RUNS]
 
 
 def write_tables(folder: Path, trained: Sequence[Trained]) -> tuple[Path, ...]:
@@ -135,6 +146,8 @@ def _read(place: Path) -> Trained:
             loss=float(training["loss"]),
             validation=training["validation"],
             dataset=str(training["dataset_digest"]),
+            folder=place,
+            epoch=training.get("epoch"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise SynthanomError(

@@ -1,4 +1,4 @@
-"""The picture that `synthanom describe` draws."""
+"""What a data set holds, as charts."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from synthanom.description import Description
 from synthanom.description.anomalies import LABEL_EDGES
-from synthanom.pictures import Chart, Series, charts_picture
+from synthanom.pictures.charts import Chart, Series, charts_picture
 
 SIZE_BARS = 14
 
@@ -15,7 +15,12 @@ def describe_picture(found: Description) -> bytes:
     """Histograms of intensities, anomalies per fold, anomaly sizes and labels, as a PNG."""
     counts = found.manifest.counts
     heading = f"{found.folder.resolve().name}: {counts['healthy']} healthy images, {counts['anomalies']} anomalous ones"
-    return charts_picture([_intensities(found), *_anomalies(found)], heading)
+    return charts_picture(content_charts(found), heading)
+
+
+def content_charts(found: Description) -> list[Chart]:
+    """Histograms of intensities, anomalies per fold, anomaly sizes and labels."""
+    return [_intensities(found), *_anomalies(found)]
 
 
 def _intensities(found: Description) -> Chart:
