@@ -14,7 +14,7 @@ from synthanom.report.axes import Axis, span
 from synthanom.report.rendering import filled
 
 WIDTH, HEIGHT = 352.0, 196.0  # of the frame in units of the drawing
-LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 10.0, 42.0  # around it
+LEFT, RIGHT, TOP, BOTTOM = 58.0, 14.0, 10.0, 48.0  # around it
 BAR = 0.7  # share of its place that a column takes
 SIDE = 0.6  # of the frame: marks beyond have their words on the left
 Floats = npt.NDArray[np.float64]
