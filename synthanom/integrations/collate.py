@@ -74,6 +74,10 @@ def collate_samples(samples: Sequence[Sample]) -> SampleBatch:
     ----------
     samples : sequence of Samples
 
+    Returns
+    -------
+    SampleBatch
+
     Raises
     ------
     SynthanomError

@@ -29,6 +29,10 @@ def page_of(path: Path, track: Track = untold, asked: "Asked | None" = None) -> 
     asked : Asked, optional
         For maps: the truth, the scans, the run.
 
+    Returns
+    -------
+    Page
+
     Raises
     ------
     SynthanomError

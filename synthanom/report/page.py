@@ -57,5 +57,20 @@ class Page:
 
 
 def section(name: str, title: str, template: str, **values: Any) -> Section:
-    """A section whose content is a template filled with values; `name` is known to the template too."""
+    """A section whose content is a filled template.
+
+    Parameters
+    ----------
+    name : str
+        Its anchor in the page; known to the template too.
+    title : str
+    template : str
+        Path below `synthanom/report/templates/`.
+    **values : Any
+        What the template is filled with, escaped.
+
+    Returns
+    -------
+    Section
+    """
     return Section(name=name, title=title, content=filled(template, name=name, **values))

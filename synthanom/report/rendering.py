@@ -27,7 +27,17 @@ def filled(template: str, **values: Any) -> Markup:
 
 
 def rendered(page: "Page") -> bytes:
-    """The whole report; the same page gives the same bytes."""
+    """The whole report; the same page gives the same bytes.
+
+    Parameters
+    ----------
+    page : Page
+
+    Returns
+    -------
+    bytes
+        HTML in UTF-8.
+    """
     script = "\n".join(_source(name) for name in ("report.js", *page.scripts))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     body = filled(
@@ -42,7 +52,17 @@ def rendered(page: "Page") -> bytes:
 
 
 def is_our_report(content: bytes) -> bool:
-    """Whether these are the first bytes (64 at least) of a report from `rendered`."""
+    """Whether a file is a report from `rendered`.
+
+    Parameters
+    ----------
+    content : bytes
+        Its first bytes, 64 at least.
+
+    Returns
+    -------
+    bool
+    """
     return content.startswith(MARK.encode())
 
 
