@@ -7,6 +7,7 @@ import numpy as np
 from scipy import ndimage
 
 from synthanom.sample import Sample
+from synthanom.tasks import TASKS
 
 SMOOTHING = 4.0  # voxels, standard deviation of the Gaussian that makes noise a picture
 DONORS = 3  # of either kind
@@ -56,13 +57,14 @@ def picture(case: Case) -> Sample:
 
 
 def donors(case: Case) -> dict[str, list[Sample]]:
-    """Other subjects of the same kind for `intra_blend`, fields without foreground for `inter_blend`."""
+    """By task: other subjects of the same kind, or fields without foreground for what borrows from another data set."""
     others = [_masked(case, 1 + i, f"other-{i}") for i in range(DONORS)]
     fields = [
         Sample.from_array(_field(case, 100 + i, SMOOTHING / 2), id=f"external-{i}", channels=case.channels)
         for i in range(DONORS)
     ]
-    return {"intra_blend": others, "inter_blend": fields}
+    lenders = {"other_subject": others, "external": fields}
+    return {name: lenders[task.donor] for name, task in TASKS.items() if task.donor in lenders}
 
 
 def _masked(case: Case, seed: int, name: str) -> Sample:

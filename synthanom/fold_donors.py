@@ -13,6 +13,7 @@ from synthanom.errors import SynthanomError
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
 from synthanom.streams import stream
+from synthanom.tasks import TASKS
 from synthanom.textures import SET_NAME, TextureDonors
 
 OWN_SET = "own"  # the donor set's name in recipes where donors are rows of the same data set
@@ -202,7 +203,7 @@ def fold_donors(
     Parameters
     ----------
     data : DataSet
-        Whose healthy rows of the same fold `intra_blend` borrows from.
+        Whose healthy rows of the same fold are lent to tasks that borrow from other subjects.
     fold : int
     donors : mapping
         The configuration's "donors": texture settings (`texture_settings`) or ``{"kind": "data set", "name", "sha256",
@@ -227,10 +228,9 @@ def fold_donors(
     own = [i for i, subject in enumerate(subjects) if data.folds[subject] == fold]
     if shortlist is not None:
         own = shortlist.of(fold, "intra_blend", own, [subjects[i] for i in own])
-    return {
-        "intra_blend": _rows(data, own, OWN_SET, memory),
-        "inter_blend": _external(fold, donors, external, (shortlist, memory)),
-    }
+    inside, outside = _rows(data, own, OWN_SET, memory), _external(fold, donors, external, (shortlist, memory))
+    kinds = {name: task.donor for name, task in TASKS.items() if task.donor != "none"}
+    return {name: inside if kind == "other_subject" else outside for name, kind in kinds.items()}
 
 
 def _external(

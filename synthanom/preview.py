@@ -21,13 +21,14 @@ from synthanom.sample import Sample
 from synthanom.shards import DataSet
 from synthanom.streams import stream
 from synthanom.synthesis import synthesise
-from synthanom.tasks import TASKS
+from synthanom.tasks import PAPER_TASKS, TASKS
+from synthanom.tasks.abstract import DonorKind
 from synthanom.tasks.deformation import DeformationParams
 from synthanom.textures import SET_NAME, TextureDonors
 from synthanom.volumes import read
 from synthanom.volumes.volume import Kind
 
-BORROWED: Mapping[str, str] = {"intra_blend": "this scan mirrored", "inter_blend": "procedural texture"}
+BORROWED: Mapping[DonorKind, str] = {"other_subject": "this scan mirrored", "external": "procedural texture"}
 BEGINNINGS = ("plan.json", "skipped.csv")  # of a data set; cases.csv comes after them, and is what others call theirs
 TEXTURES = 8
 
@@ -87,17 +88,17 @@ def preview_scan(
     normalise: Normalise = "auto",
     track: Track = untold,
 ) -> Preview:
-    """Make one anomaly of each task in one scan, preprocessed as the builder does by default.
+    """Make one anomaly of each task, the paper's if none is named, in one scan, preprocessed as the builder does.
 
-    `intra_blend` borrows from the scan's mirror image and `inter_blend` from procedural textures; the titles say so.
-    `track` shows how many tasks are done.
+    What borrows from other subjects takes the scan's mirror image, what borrows from another data set procedural
+    textures; the titles say so. `track` shows how many tasks are done.
 
     Raises
     ------
     SynthanomError
         If the scan cannot be read or is not in the units that the tasks need, or no task finds a place.
     """
-    chosen = _known(tasks, tuple(TASKS), "synthanom")
+    chosen = _known(PAPER_TASKS if tasks is None else tasks, tuple(TASKS), "synthanom")
     sample, kind = _scan(path, normalise)
     donors = _own_donors(sample)
     examples, notes = [], []
@@ -151,7 +152,7 @@ def stored_example(data: DataSet, task: str, row: int) -> Example:
     recipe = Recipe.from_json(picture.recipe)
     textures = any(a.donor is not None and a.donor.set == SET_NAME for a in recipe.anomalies)
     return Example(
-        title=f"{task}, row {row}" + (f"\n({BORROWED['inter_blend']})" if textures else ""),
+        title=f"{task}, row {row}" + (f"\n({BORROWED['external']})" if textures else ""),
         before=sample.image,
         after=picture.image,
         label=picture.label,
@@ -163,10 +164,10 @@ def stored_example(data: DataSet, task: str, row: int) -> Example:
 
 
 def _made_example(sample: Sample, name: str, seed: int, donors: Mapping[str, DonorSet]) -> Example:
-    rng = stream(seed, sample.id, name, 0)
+    rng, lender = stream(seed, sample.id, name, 0), TASKS[name].donor
     made = synthesise(sample, TASKS[name](), FlippedGaussian(), rng=rng, donors=donors, max_anomalies=1)
     return Example(
-        title=name + (f"\n({BORROWED[name]})" if name in BORROWED else ""),
+        title=name + (f"\n({BORROWED[lender]})" if lender in BORROWED else ""),
         before=sample.image,
         after=made.image,
         label=made.label,
@@ -190,7 +191,7 @@ def _scan(path: Path, normalise: Normalise) -> tuple[Sample, Kind]:
 
 
 def _own_donors(sample: Sample) -> dict[str, DonorSet]:
-    """The scan's mirror image for `intra_blend`, textures of the scan's own deviation for `inter_blend`."""
+    """The scan's mirror image as another subject, textures of the scan's own deviation as another data set."""
     name = f"{sample.id}, mirrored"
     mirrored = Sample.from_array(
         np.ascontiguousarray(sample.image[..., ::-1]),
@@ -202,10 +203,11 @@ def _own_donors(sample: Sample) -> dict[str, DonorSet]:
     textures = TextureDonors(
         shape=sample.shape, channels=sample.image.shape[0], total=TEXTURES, deviation=max(deviation, 0.05)
     )
-    return {
-        "intra_blend": DonorSet(name="mirrored", samples=(mirrored,)),
-        "inter_blend": DonorSet(name=SET_NAME, samples=textures),
+    lenders: dict[DonorKind, DonorSet] = {
+        "other_subject": DonorSet(name="mirrored", samples=(mirrored,)),
+        "external": DonorSet(name=SET_NAME, samples=textures),
     }
+    return {name: lenders[task.donor] for name, task in TASKS.items() if task.donor in lenders}
 
 
 def _centres(recipe: Recipe) -> tuple[tuple[float, ...], ...]:

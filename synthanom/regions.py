@@ -1,6 +1,7 @@
 """Where an anomaly is: drawing its shape, placing it on the foreground, and the region that results."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,8 +20,30 @@ MARGIN = 1  # voxels around the region's bounding box that stay untouched
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShapeSettings:
-    """How the shape of an anomaly is drawn (sizes as fractions of the image's side along each axis).
+class AbstractShape(ABC):
+    """How the region of an anomaly is drawn: fields are the settings."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> "Region":
+        """Draw a region, with the margin that `Region` has, at least half of it in the foreground and in `within`.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        foreground : ndarray of shape (*S), bool
+        within : ndarray of shape (*S), bool, optional
+            Location prior.
+
+        Raises
+        ------
+        NoPlace
+            If a bounded number of draws found none.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeSettings(AbstractShape):
+    """Ellipsoids and cuboids, turned and sheared (sizes as fractions of the image's side along each axis).
 
     Attributes
     ----------
@@ -50,6 +73,10 @@ class ShapeSettings:
             )
         if min(self.gamma_shape, self.gamma_scale) <= 0 or min(self.offset, self.shear) < 0:
             raise SynthanomError("gamma_shape and gamma_scale must be positive, offset and shear not negative")
+
+    def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> "Region":
+        """As the function `draw`."""
+        return draw(rng, foreground, self, within)
 
     @cached_property
     def numbers(self) -> FloatArray:

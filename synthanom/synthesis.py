@@ -281,9 +281,10 @@ def draw_anomalies(
         If the task can use none of the drawn regions.
     """
     drawn = []
-    for number in range(options.max_anomalies):
+    count = task.draw_count(rng, options.max_anomalies, options.repeat)
+    for number in range(count or options.max_anomalies):
         drawn.append(_draw_anomaly(rng, sample, task, donors, within))
-        if number + 1 < options.max_anomalies and rng.random() >= options.repeat:
+        if count is None and number + 1 < options.max_anomalies and rng.random() >= options.repeat:
             break
     return drawn
 
@@ -297,7 +298,7 @@ def _draw_anomaly(
 ) -> tuple[Anomaly, Sample | None]:
     unsuitable = None
     for _ in range(regions.REDRAWS):
-        region = regions.draw(rng, sample.foreground, task.shape, within)
+        region = task.draw_region(rng, sample, within)
         chosen = donor_sets.choose(rng, task, sample, donors)
         donor, reference = (None, None) if chosen is None else chosen
         try:

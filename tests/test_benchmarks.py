@@ -95,7 +95,7 @@ def test_same_pictures_each_time(bench):
 def test_published_figures_cover_the_targets(bench):
     names = {case.name for case in bench.cases.CASES}
     assert set(bench.cases.PREDECESSOR) == set(bench.cases.TARGETS) <= names
-    assert all(list(figures) == list(tasks.TASKS) for figures in bench.cases.PREDECESSOR.values())
+    assert all(tuple(figures) == tasks.PAPER_TASKS for figures in bench.cases.PREDECESSOR.values())
 
 
 def test_peak_memory_counts_what_a_call_frees_and_nothing_else(bench):
@@ -124,7 +124,7 @@ def test_page_is_written_with_a_row_per_case_and_task(bench, monkeypatch, tmp_pa
         lines = text.split(f"## {title}\n\n")[1].split("\n\n")[0].strip().splitlines()
         assert len(lines) == 2 + len(QUICK) * len(tasks.TASKS)
         assert len({line.count("|") for line in lines}) == 1
-        assert [line.split(" | ")[1] for line in lines[2:7]] == list(tasks.TASKS)
+        assert [line.split(" | ")[1] for line in lines[2 : 2 + len(tasks.TASKS)]] == list(tasks.TASKS)
 
 
 def test_a_page_without_the_marks_is_not_written(bench, tmp_path):

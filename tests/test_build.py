@@ -14,7 +14,7 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import read_manifest
 from synthanom.replaying import check_replay
 from synthanom.shards import DataSet, check
-from synthanom.tasks import TASKS
+from synthanom.tasks import PAPER_TASKS
 from synthanom.unfinished import finishing
 
 FEW = ("--variants", 2, "--workers", 2)
@@ -44,7 +44,7 @@ def test_data_set_is_whole_and_every_row_replays_to_the_bit(built):
     assert (report.rows, report.problems, report.same_fingerprint) == (120, (), True)
     assert report.largest_difference == 0
     manifest = read_manifest(built)
-    assert [task.name for task in manifest.tasks] == list(TASKS)
+    assert [task.name for task in manifest.tasks] == list(PAPER_TASKS)
     assert manifest.counts == {"healthy": 12, "anomalies": 120}
     assert sorted(manifest.folds.values()) == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 4, 4]
     assert sorted(path.name for path in built.iterdir()) == [

@@ -10,9 +10,10 @@ from synthanom.cli import main
 from synthanom.errors import SynthanomError
 from synthanom.evaluation.paper import paper_tables
 from synthanom.evaluation.tables import comma_separated, markdown
+from synthanom.tasks import PAPER_TASKS
 from synthanom.volumes import write_picture
 
-TASKS = ["intra_blend", "inter_blend", "sink", "source", "smooth_intensity"]
+TASKS = list(PAPER_TASKS)
 # average precision of slices and pixels of the paper's five single models of the 1/4 split, and of their ensemble
 SLICES, PIXELS = [80.5, 83.1, 86.2, 89.1, 78.2], [32.2, 59.6, 29.1, 57.8, 55.6]
 

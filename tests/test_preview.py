@@ -7,7 +7,7 @@ from real_data import write_real
 
 from synthanom.errors import SynthanomError
 from synthanom.preview import is_dataset, preview_dataset, preview_scan
-from synthanom.tasks import TASKS
+from synthanom.tasks import PAPER_TASKS, TASKS
 from synthanom.volumes import write_picture, write_volume
 
 
@@ -32,7 +32,7 @@ def picture(folder, shape=(40, 48)):
 def test_every_task_is_made_in_a_single_scan(tmp_path, write):
     shown = preview_scan(write(tmp_path), seed=1)
     titles = [e.title for e in shown.examples]
-    assert [t.split("\n")[0] for t in titles] == list(TASKS) and shown.notes == ()
+    assert [t.split("\n")[0] for t in titles] == list(PAPER_TASKS) and shown.notes == ()
     assert "this scan mirrored" in titles[0] and "procedural texture" in titles[1]
     assert [bool(e.centres) for e in shown.examples] == [False, False, True, True, False]
     for example in shown.examples:
@@ -44,6 +44,12 @@ def test_every_task_is_made_in_a_single_scan(tmp_path, write):
     assert ("z-scored" if volume else "[-1, 1]") in shown.heading
     if volume:
         assert shown.examples[0].before[0][shown.examples[0].foreground].std() == pytest.approx(1, abs=1e-3)
+
+
+def test_tasks_beyond_the_papers_are_shown_when_named(tmp_path):
+    others = [name for name in TASKS if name not in PAPER_TASKS]
+    shown = preview_scan(picture(tmp_path), seed=1, tasks=[*others, "sink"])
+    assert [e.title.split("\n")[0] for e in shown.examples] == ["sink", *others] and shown.notes == ()
 
 
 def test_the_seed_decides(tmp_path):

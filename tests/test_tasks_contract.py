@@ -12,9 +12,8 @@ from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import poisson
 from synthanom.labels import FlippedGaussian
 from synthanom.recipe import Recipe
-from synthanom.regions import draw
 from synthanom.streams import stream
-from synthanom.tasks import TASKS
+from synthanom.tasks import PAPER_TASKS, TASKS
 from synthanom.textures import TextureDonors
 
 LABELLER = FlippedGaussian()
@@ -57,6 +56,17 @@ class TestEveryTask:
         # and the boxes are those of the regions
         for anomaly in result.recipe.anomalies:
             assert not outside[anomaly.region.slices].any()
+
+    def test_regions_obey_a_location_prior(self, name, case):
+        samples = self.cohort(case)
+        half = np.zeros(samples[0].shape, bool)
+        half[..., : samples[0].shape[-1] // 2 + 2] = True
+        allowed = half & samples[0].foreground
+        for number in range(5):
+            region = TASKS[name]().draw_region(stream(0, "w", name, number), samples[0], half)
+            assert region.count > 0 and 2 * (region.mask & allowed[region.slices]).sum() >= region.count
+            inside = tuple(slice(1, n - 1) for n in region.size)
+            assert region.mask[inside].sum() == region.count, "the margin is empty"
 
     def test_input_untouched(self, name, case):
         samples = self.cohort(case)
@@ -166,7 +176,7 @@ class TestEveryTask:
 
 def draw_suitable(rng, samples, task):
     for _ in range(50):
-        region = draw(rng, samples[0].foreground, task.shape)
+        region = task.draw_region(rng, samples[0])
         try:
             return region, task.sample_params(rng, samples[0], region, samples[1])
         except UnsuitableRegion:
@@ -175,7 +185,7 @@ def draw_suitable(rng, samples, task):
 
 
 def test_stored_names_and_order_never_change():
-    assert list(TASKS)[:5] == ["intra_blend", "inter_blend", "sink", "source", "smooth_intensity"]
+    assert list(TASKS)[:5] == ["intra_blend", "inter_blend", "sink", "source", "smooth_intensity"] == list(PAPER_TASKS)
     assert all(cls.name == name for name, cls in TASKS.items())
     assert [cls.kind for cls in TASKS.values()][:5] == ["blend", "blend", "deform", "deform", "intensity"]
 

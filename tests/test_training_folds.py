@@ -3,9 +3,10 @@
 import pytest
 
 from synthanom.errors import SynthanomError
+from synthanom.tasks import PAPER_TASKS
 from synthanom.training.folds import check_folds, check_kinds, choose_run, run_count, runs, same_kind_pairs
 
-TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")
+TASKS = PAPER_TASKS
 KINDS = {
     "intra_blend": "blend",
     "inter_blend": "blend",

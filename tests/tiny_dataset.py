@@ -9,8 +9,9 @@ from synthanom.arrays import canonical_json
 from synthanom.manifest import Manifest, TaskRecord, describe_file, write_manifest
 from synthanom.sample import Sample
 from synthanom.shards import AnomalyRow, fingerprint, write_anomalies, write_healthy
+from synthanom.tasks import PAPER_TASKS
 
-TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")
+TASKS = PAPER_TASKS
 SHAPE = (16, 16)
 
 

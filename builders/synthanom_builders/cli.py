@@ -20,7 +20,9 @@ Scheduler = Annotated[
 ]
 TaskNames = Annotated[
     str | None,
-    typer.Option(help="Stored names with commas between; all five by default.", autocompletion=listed_task_names),
+    typer.Option(
+        help="Stored names with commas between; the paper's five by default.", autocompletion=listed_task_names
+    ),
 ]
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]

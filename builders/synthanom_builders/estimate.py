@@ -13,6 +13,7 @@ from synthanom.preprocess import Pipeline
 from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards import AnomalyRow, write_anomalies, write_healthy
+from synthanom.tasks import TASKS
 from synthanom.textures import SET_NAME
 from synthanom.unfinished.records import shard_name
 from synthanom.volumes.reading import reading_of
@@ -136,7 +137,7 @@ def _donors(plan: Plan, samples: Sequence[Sample], index: int) -> Mapping[str, D
     """Whom the row of a sample borrows from: the other samples, which cost as much as any other donors."""
     others = [sample for sample in samples if sample.subject != samples[index].subject]
     own = DonorSet(name=OWN_SET, samples=others)
-    return {"intra_blend": own, "inter_blend": own}
+    return {name: own for name, task in TASKS.items() if task.donor != "none"}
 
 
 def _texture_seconds(plan: Plan, anomalies: int, workers: int) -> float:

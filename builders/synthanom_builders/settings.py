@@ -15,7 +15,7 @@ from synthanom.preprocess.pipeline import Normalise
 from synthanom.recipe import SynthesisOptions
 from synthanom.settings_file import read_settings
 from synthanom.shards.codecs import DEFAULT, check_codec
-from synthanom.tasks import TASKS
+from synthanom.tasks import PAPER_TASKS, TASKS
 from synthanom.tasks.abstract import AbstractTask, settings_of
 from synthanom.volumes.reading import AS_STORED, Reading
 
@@ -65,7 +65,7 @@ class BuildSettings:
 
     variants: int = 10
     seed: int = 0
-    tasks: tuple[AbstractTask, ...] = field(default_factory=lambda: tuple(task() for task in TASKS.values()))
+    tasks: tuple[AbstractTask, ...] = field(default_factory=lambda: tuple(TASKS[name]() for name in PAPER_TASKS))
     labeller: FlippedGaussian = field(default_factory=FlippedGaussian)
     options: SynthesisOptions = field(default_factory=SynthesisOptions)
     normalise: Normalise = "auto"
@@ -74,7 +74,7 @@ class BuildSettings:
     foreground: str = "auto"
     channels: str | None = None
     subjects: str | None = None
-    folds: int = len(TASKS)
+    folds: int = len(PAPER_TASKS)
     donors: Path | None = None
     dataset: str | None = None
     split: Path | None = None
@@ -159,14 +159,14 @@ def read_task_config(path: Path) -> TaskConfig:
 
 
 def chosen_tasks(names: str | None, config: TaskConfig) -> tuple[AbstractTask, ...]:
-    """The tasks of a comma-separated list of stored names (all if None), with their settings, in the order of `TASKS`.
+    """The tasks of a comma-separated list of names (the paper's if None), with their settings, in the order of `TASKS`.
 
     Raises
     ------
     SynthanomError
         For a name that does not exist or is given twice.
     """
-    wanted = list(TASKS) if names is None else [name.strip() for name in names.split(",")]
+    wanted = list(PAPER_TASKS) if names is None else [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in TASKS or wanted.count(name) > 1:
             near = "" if name in TASKS else meant(name, TASKS)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import FloatArray
 from synthanom.batched import drawing
+from synthanom.regions import ShapeSettings
 from synthanom.tasks import InterBlend, IntraBlend, Sink, SmoothIntensity, Source
 from synthanom.tasks.abstract import AbstractTask
 from synthanom.tasks.deformation import AbstractDeformation
@@ -42,8 +43,8 @@ class TaskTable:
 
 
 def is_batched(task: AbstractTask) -> bool:
-    """Whether a task has a batched form; a subclass may draw or change in ways of its own and has none."""
-    return type(task) in BATCHED
+    """Whether a task has a batched form; a subclass, or another shape, may be drawn in ways of its own and has none."""
+    return type(task) in BATCHED and type(task.shape) is ShapeSettings
 
 
 def task_table(tasks: Sequence[AbstractTask], sets: Sequence[int]) -> TaskTable:
@@ -55,9 +56,14 @@ def task_table(tasks: Sequence[AbstractTask], sets: Sequence[int]) -> TaskTable:
         of_sample=np.array([index[id(t), n] for t, n in zip(tasks, sets, strict=True)], dtype=np.int64),
         sets=np.array([number for _, number in pairs], dtype=np.int64),
         kinds=np.array([kind for kind, _, _ in rows], dtype=np.int64),
-        drawn=np.array([[*t.shape.numbers, *own] for t, (_, own, _) in zip(pairs.values(), rows, strict=True)]),
+        drawn=np.array([[*_shape(t).numbers, *own] for t, (_, own, _) in zip(pairs.values(), rows, strict=True)]),
         applied=np.array([[*own, *(0.0,) * (COLUMNS - len(own))] for _, _, own in rows]),
     )
+
+
+def _shape(task: AbstractTask) -> ShapeSettings:
+    assert isinstance(task.shape, ShapeSettings)
+    return task.shape
 
 
 def _row(task: AbstractTask) -> tuple[int, tuple[float, ...], tuple[float, ...]]:

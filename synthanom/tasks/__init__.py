@@ -14,5 +14,15 @@ TASKS: dict[str, type[AbstractTask]] = {
     "source": Source,
     "smooth_intensity": SmoothIntensity,
 }
+PAPER_TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")  # what is built where none is named
 
-__all__ = ["TASKS", "AbstractTask", "InterBlend", "IntraBlend", "Sink", "SmoothIntensity", "Source"]
+__all__ = [
+    "PAPER_TASKS",
+    "TASKS",
+    "AbstractTask",
+    "InterBlend",
+    "IntraBlend",
+    "Sink",
+    "SmoothIntensity",
+    "Source",
+]

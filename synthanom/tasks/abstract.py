@@ -10,7 +10,7 @@ import numpy as np
 from synthanom.arrays import ImageArray, MaskArray, as_numpy, back_to, check_image
 from synthanom.errors import SynthanomError
 from synthanom.nearest import meant
-from synthanom.regions import Region, ShapeSettings
+from synthanom.regions import AbstractShape, Region, ShapeSettings
 from synthanom.sample import Sample
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class AbstractTask(ABC):
 
     Attributes
     ----------
-    shape : ShapeSettings
-        How the shape of the region is drawn.
+    shape : AbstractShape
+        How the region is drawn; a task with regions of its own gives this field another default.
     """
 
     name: ClassVar[str]  # as stored in recipes and shards
@@ -55,7 +55,30 @@ class AbstractTask(ABC):
     donor: ClassVar[DonorKind]
     params: ClassVar[type[AbstractParams]]
 
-    shape: ShapeSettings = field(default_factory=ShapeSettings)
+    shape: AbstractShape = field(default_factory=ShapeSettings)
+
+    def draw_count(self, rng: np.random.Generator, most: int, repeat: float) -> int | None:
+        """Draw how many anomalies one picture gets, before any of them: 1 to `most`.
+
+        None, and nothing drawn, where another follows with probability `repeat` after each, as for most tasks.
+        """
+        del rng, most, repeat
+        return None
+
+    def draw_region(self, rng: np.random.Generator, sample: Sample, within: MaskArray | None = None) -> Region:
+        """Draw where one anomaly is, before its donor and its numbers.
+
+        Parameters
+        ----------
+        within : ndarray of shape (*S), bool, optional
+            Location prior: at least half of the region lies in the foreground and in this mask.
+
+        Raises
+        ------
+        NoPlace
+            If there is no such region.
+        """
+        return self.shape.draw(rng, sample.foreground, within)
 
     @abstractmethod
     def sample_params(

@@ -10,7 +10,6 @@ from synthanom.errors import SynthanomError
 from synthanom.nearest import meant
 
 Pairing = Literal["crossed", "full"]
-PAPER_TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +149,8 @@ def check_kinds(run: Run, kinds: Mapping[str, str], *, allow_same_kind: bool = F
     ------
     SynthanomError
     """
+    from synthanom.tasks import PAPER_TASKS
+
     if allow_same_kind:
         return
     for pair in same_kind_pairs(run, kinds):
