@@ -319,10 +319,14 @@ def _make(
     """Apply a recipe's anomalies one after another and label the outcome once; also the largest pointwise label."""
     image = sample.image.copy()
     region = np.zeros(sample.shape, dtype=np.bool_)
+    strength = np.zeros(sample.shape, dtype=np.float32) if labeller.uses_strength else None
     for anomaly, donor in zip(recipe.anomalies, donors, strict=True):
         place = (slice(None), *anomaly.region.slices)
         after = anomaly.task_class.change(image, anomaly.region, anomaly.params, donor)
-        region[place[1:]] |= anomaly.task_class.touched(image[place], after, anomaly.region, anomaly.params)
+        touched = anomaly.task_class.touched(image[place], after, anomaly.region, anomaly.params)
+        region[place[1:]] |= touched
+        if strength is not None:
+            strength[place[1:]] += touched * np.float32(anomaly.params.strength) * (1 - strength[place[1:]])
         image[place] = after
     boxes = merge_boxes([(anomaly.region.corner, anomaly.region.size) for anomaly in recipe.anomalies])
     label = np.zeros(sample.shape, dtype=np.float32)
@@ -333,7 +337,8 @@ def _make(
             _undo_outside(image, region, sample, box)
         part = (slice(None), *box)
         # regions never touch the faces of their boxes, so no component spans two of these
-        _, largest = labeller.label_box(sample.image[part], image[part], region[box], label[box])
+        own = None if strength is None else strength[box]
+        _, largest = labeller.label_box(sample.image[part], image[part], region[box], label[box], own)
         peak = max(peak, largest)
     return Result(image=image, label=label, region=region, recipe=recipe, boxes=tuple(boxes)), peak
 

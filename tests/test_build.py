@@ -214,6 +214,30 @@ def test_rows_that_cannot_be_made_are_left_out_and_listed(raw, tmp_path):
     assert check_replay(tmp_path / "data").problems == ()
 
 
+@pytest.mark.parametrize("config", ["", "label: {k: 30.0}\n", "label: {name: logistic, k: 30.0}\n"])
+def test_other_labels_are_stored_and_replay(raw, config, tmp_path):
+    (tmp_path / "tasks.yaml").write_text(config)
+    given = (*QUICK, "--label", "logistic", "--task-config", tmp_path / "tasks.yaml")
+    assert build(raw, "--out", tmp_path / "data", *given).status == 0
+    stored = read_manifest(tmp_path / "data").configuration["labeller"]
+    assert (stored["name"], stored["k"]) == ("logistic", 30.0 if config else 20.0)
+    assert check_replay(tmp_path / "data").problems == ()
+    assert "finished already" in build(raw, "--out", tmp_path / "data", *given).out
+    with DataSet.open(tmp_path / "data") as data:
+        labels = np.concatenate([data.anomaly("sink", row).label.ravel() for row in range(data.rows("sink"))])
+    jump = 1 / (1 + np.exp(stored["k"] * stored["x0"]))
+    assert 0.99 * jump < labels[labels > 0].min() and labels.max() > 0.5
+
+
+def test_labels_that_contradict_each_other_are_refused(raw, tmp_path):
+    (tmp_path / "tasks.yaml").write_text("label: {name: binary}\n")
+    given = (raw, "--out", tmp_path / "data", *QUICK)
+    ran = build(*given, "--label", "factor", "--task-config", tmp_path / "tasks.yaml")
+    assert ran.status == 2 and "--label must be binary" in ran.error and "tasks.yaml" in ran.error
+    assert "one of flipped_gaussian" in build(*given, "--label", "loud").error
+    assert not (tmp_path / "data").exists()
+
+
 def test_dry_run_writes_nothing(raw, tmp_path):
     ran = build(raw, "--out", tmp_path / "data", *FEW, "--dry-run")
     assert ran.status == 0

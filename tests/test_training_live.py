@@ -115,10 +115,10 @@ def test_a_live_run_trains_and_says_so(data, tmp_path):
 def test_unknown_settings_and_tasks_are_refused(data, monkeypatch):
     run = choose_run(TASKS, 1, 2)
     manifest = data.manifest
-    monkeypatch.setattr(data, "manifest", replace(manifest, configuration={"labeller": {"name": "x", "sigma": 0.3}}))
+    monkeypatch.setattr(data, "manifest", replace(manifest, configuration={"labeller": {"sigma": 0.3}}))
     assert live_pictures(data, run, seed=0).labeller.sigma == 0.3
     monkeypatch.setattr(data, "manifest", replace(manifest, configuration={"labeller": {"width": 1}}))
-    with pytest.raises(SynthanomError, match=r"labeller settings .*\['width'\]"):
+    with pytest.raises(SynthanomError, match=r"labeller is not known here .*'width'"):
         live_pictures(data, run, seed=0)
     monkeypatch.setattr(data, "manifest", manifest)
     with pytest.raises(SynthanomError, match="'cut_paste'"):

@@ -25,6 +25,9 @@ TaskNames = Annotated[
     ),
 ]
 TaskFile = Annotated[Path | None, typer.Option(help="YAML: task name to settings, 'label', 'options'.")]
+LabelName = Annotated[
+    str | None, typer.Option("--label", help="flipped_gaussian (default), logistic, binary or factor.")
+]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
 Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
 CodecName = Annotated[
@@ -77,6 +80,7 @@ def folder(
     scheduler: Scheduler = None,
     tasks: TaskNames = None,
     task_config: TaskFile = None,
+    label: LabelName = None,
     donors: DonorSet = None,
     normalise: Annotated[
         str | None,
@@ -127,15 +131,14 @@ def folder(
     from synthanom_builders.running import Manner, run_build, run_list
     from synthanom_builders.settings import (
         BuildSettings,
-        TaskConfig,
+        chosen_config,
         chosen_normalisation,
         chosen_tasks,
-        read_task_config,
         shape_option,
         spacing_option,
     )
 
-    config = TaskConfig() if task_config is None else read_task_config(task_config)
+    config = chosen_config(task_config, label)
     chosen = chosen_tasks(tasks, config)
     settings = BuildSettings(
         variants=variants,
@@ -174,6 +177,7 @@ def _add_named(name: str, words: str) -> None:
         scheduler: Scheduler = None,
         tasks: TaskNames = None,
         task_config: TaskFile = None,
+        label: LabelName = None,
         donors: DonorSet = None,
         shape: Annotated[str | None, typer.Option(help="Sides of every image, instead of the usual ones.")] = None,
         folds: Folds = None,
@@ -199,19 +203,18 @@ def _add_named(name: str, words: str) -> None:
         from synthanom_builders.running import Manner, run_build, run_list
         from synthanom_builders.settings import (
             BuildSettings,
-            TaskConfig,
             check_split,
             check_subjects,
+            chosen_config,
             chosen_contrasts,
             chosen_tasks,
-            read_task_config,
             shape_option,
         )
 
         data_set = named(name)
         check_split(name, data_set.split, split, split_file)
         check_subjects(name, data_set.takes_subjects, subjects)
-        config = TaskConfig() if task_config is None else read_task_config(task_config)
+        config = chosen_config(task_config, label)
         chosen = chosen_tasks(tasks, config)
         settings = BuildSettings(
             variants=variants,

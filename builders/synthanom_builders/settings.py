@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthanom.errors import SynthanomError
-from synthanom.labels import FlippedGaussian
+from synthanom.labels import AbstractLabeller, FlippedGaussian, labeller_from
 from synthanom.nearest import meant
 from synthanom.preprocess import Resample
 from synthanom.preprocess.grids import check_shape
@@ -35,7 +35,7 @@ class BuildSettings:
     seed : int
     tasks : tuple of AbstractTask
         With their settings, in the order of `TASKS`.
-    labeller : FlippedGaussian
+    labeller : AbstractLabeller
     options : SynthesisOptions
     normalise : {"auto", "zscore", "minus-one-one", "none"}
     spacing : float, tuple of floats, or None
@@ -66,7 +66,7 @@ class BuildSettings:
     variants: int = 10
     seed: int = 0
     tasks: tuple[AbstractTask, ...] = field(default_factory=lambda: tuple(TASKS[name]() for name in PAPER_TASKS))
-    labeller: FlippedGaussian = field(default_factory=FlippedGaussian)
+    labeller: AbstractLabeller = field(default_factory=FlippedGaussian)
     options: SynthesisOptions = field(default_factory=SynthesisOptions)
     normalise: Normalise = "auto"
     spacing: tuple[float, ...] | float | None = None
@@ -125,18 +125,33 @@ class TaskConfig:
     """What a task configuration file says."""
 
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    labeller: FlippedGaussian = field(default_factory=FlippedGaussian)
+    labeller: AbstractLabeller = field(default_factory=FlippedGaussian)
     options: SynthesisOptions = field(default_factory=SynthesisOptions)
 
 
-def read_task_config(path: Path) -> TaskConfig:
-    """Read a YAML file that maps stored task names to their settings, ``label`` and ``options`` likewise.
+def chosen_config(path: Path | None, label: str | None) -> TaskConfig:
+    """What ``--task-config`` and ``--label`` say together.
 
     Raises
     ------
     SynthanomError
-        If it cannot be read, names a task or setting that does not exist, or a setting has a wrong value; with the
-        path of the key.
+        As `read_task_config`, or for a name of a label that does not exist.
+    """
+    if path is not None:
+        return read_task_config(path, label)
+    return TaskConfig() if label is None else TaskConfig(labeller=labeller_from({"name": label}))
+
+
+def read_task_config(path: Path, label: str | None = None) -> TaskConfig:
+    """Read a YAML file that maps stored task names to their settings, ``label`` and ``options`` likewise.
+
+    The label is the one that the file names, or `label` where it names none, or the flipped Gaussian.
+
+    Raises
+    ------
+    SynthanomError
+        If it cannot be read, names a task, label or setting that does not exist, or another label than `label`, or a
+        setting has a wrong value; with the path of the key.
     """
     content = read_settings(path)
     known = (*TASKS, "label", "options")
@@ -149,13 +164,23 @@ def read_task_config(path: Path) -> TaskConfig:
                 raise SynthanomError(f"{name}: must be a mapping of settings, got {value!r}")
         for name in TASKS:
             TASKS[name].from_dict(content.get(name, {}))
-        labeller: FlippedGaussian = settings_of(FlippedGaussian, content.get("label", {}), "label")
+        labeller = _labeller(content.get("label", {}), label)
         options: SynthesisOptions = settings_of(SynthesisOptions, content.get("options", {}), "options")
     except SynthanomError as error:
         raise SynthanomError(f"{path}: {error}") from error
     return TaskConfig(
         tasks={name: content[name] for name in TASKS if name in content}, labeller=labeller, options=options
     )
+
+
+def _labeller(given: Mapping[str, Any], asked: str | None) -> AbstractLabeller:
+    """The labeller of a file's entry ``label`` and of ``--label``."""
+    settings = {name: value for name, value in given.items() if name != "name"}
+    named = labeller_from({"name": given.get("name", asked or FlippedGaussian.name)})
+    if asked not in (None, named.name):
+        raise SynthanomError(f"--label must be {named.name}, which it names, got {asked!r}")
+    labeller: AbstractLabeller = settings_of(type(named), settings, "label")
+    return labeller
 
 
 def chosen_tasks(names: str | None, config: TaskConfig) -> tuple[AbstractTask, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from synthanom.donors import DonorSet
 from synthanom.errors import NoPlace, NormalisationWarning, NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.fold_donors import Kept, Memory, Shortlist, fold_donors, row_key
-from synthanom.labels import FlippedGaussian
+from synthanom.labels import labeller_from
 from synthanom.manifest import NAME as MANIFEST
 from synthanom.manifest import Manifest
 from synthanom.preprocess import Pipeline
@@ -217,7 +217,7 @@ def make_row(plan: Plan, sample: Sample, name: str, key: tuple[int, int], donors
     result = synthesise(
         sample,
         _task(plan, name),
-        labeller_of(plan.options),
+        labeller_from(plan.options["labeller"]),
         rng=stream(int(plan.options["seed"]), sample.id, name, variant),
         donors=donors,
         max_anomalies=options["max_anomalies"],
@@ -234,12 +234,6 @@ def make_row(plan: Plan, sample: Sample, name: str, key: tuple[int, int], donors
         recipe=result.recipe.to_json(),
         bounds=result.boxes,
     )
-
-
-def labeller_of(configuration: Mapping[str, Any]) -> FlippedGaussian:
-    """The labeller that a configuration names."""
-    stored = configuration["labeller"]
-    return FlippedGaussian(sigma=stored["sigma"], fill=stored["fill"], visible=stored["visible"])
 
 
 def _task(plan: Plan, name: str) -> AbstractTask:

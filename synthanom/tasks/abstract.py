@@ -23,6 +23,11 @@ DonorKind = Literal["none", "other_subject", "external"]
 class AbstractParams:
     """The drawn numbers of one anomaly; with the region and the donor they are all that `apply` needs."""
 
+    @property
+    def strength(self) -> float:
+        """How much of the picture in the region is the anomaly's, in (0, 1]: what the label `Factor` shows."""
+        return 1.0
+
     def to_dict(self) -> dict[str, Any]:
         """The numbers as JSON."""
         data: dict[str, Any] = _listed(asdict(self))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,10 @@ from synthanom.donor_finding import Folders, check_use, folders, lender_of
 from synthanom.donors import DonorSet
 from synthanom.errors import SynthanomError
 from synthanom.fold_donors import fold_donors, live_settings
-from synthanom.labels import FlippedGaussian
+from synthanom.labels import AbstractLabeller
 from synthanom.mixture import UNSUITABLE, synthesise_first
 from synthanom.recipe import Recipe, SynthesisOptions
+from synthanom.replaying import stored_labeller
 from synthanom.sample import Sample
 from synthanom.shards import DataSet
 from synthanom.synthesis import Result
@@ -36,7 +36,8 @@ class LivePictures:
     stored : StoredPictures
     tasks : tuple of AbstractTask
         The training tasks with their settings.
-    labeller : FlippedGaussian
+    labeller : AbstractLabeller
+        As in the data set.
     options : SynthesisOptions
         How anomalies are combined, as in the data set.
     donors : mapping of int to mapping of str to DonorSet
@@ -48,7 +49,7 @@ class LivePictures:
 
     stored: StoredPictures
     tasks: tuple[AbstractTask, ...]
-    labeller: FlippedGaussian
+    labeller: AbstractLabeller
     options: SynthesisOptions
     donors: Mapping[int, Mapping[str, DonorSet]]
     folds: tuple[int, ...]
@@ -119,8 +120,8 @@ def live_pictures(data: DataSet, run: Run, *, seed: int, donors: Folders = None)
     return LivePictures(
         stored=StoredPictures(data=data),
         tasks=_tasks(data, run.train_tasks),
-        labeller=FlippedGaussian(**_configured(data, "labeller", FlippedGaussian)),
-        options=SynthesisOptions(**_configured(data, "options", SynthesisOptions)),
+        labeller=stored_labeller(data),
+        options=_options(data),
         donors=_donors(data, run.train_folds, donors),
         folds=folds,
         seed=seed,
@@ -138,17 +139,17 @@ def _tasks(data: DataSet, names: Sequence[str]) -> tuple[AbstractTask, ...]:
     return tuple(TASKS[name].from_dict(settings[name]) for name in names)
 
 
-def _configured(data: DataSet, key: str, settings: type[FlippedGaussian] | type[SynthesisOptions]) -> dict[str, Any]:
-    """Settings that the data set was built with, for a constructor; none where it names none."""
-    given = data.manifest.configuration.get(key) or {}
-    known = {field.name for field in fields(settings)}
-    unknown = sorted(set(given) - known - {"name"})
+def _options(data: DataSet) -> SynthesisOptions:
+    """The options that the data set was built with; the usual ones where it names none."""
+    given = data.manifest.configuration.get("options") or {}
+    known = {field.name for field in fields(SynthesisOptions)}
+    unknown = sorted(set(given) - known)
     if unknown:
         raise SynthanomError(
-            f"{data.folder}: its {key} settings must be among {sorted(known)}, got {unknown}; upgrade synthanom, or "
-            "again, or train on the stored anomalies"
+            f"{data.folder}: its options must be among {sorted(known)}, got {unknown}; upgrade synthanom, or "
+            "train on the stored anomalies"
         )
-    return {name: value for name, value in given.items() if name in known}
+    return SynthesisOptions(**given)
 
 
 def _donors(data: DataSet, folds: Sequence[int], given: Folders) -> dict[int, dict[str, DonorSet]]:

@@ -1,0 +1,119 @@
+"""What the labels with a jump share: which voxels changed at all, how that is smoothed, and labelling whole images."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from synthanom.arrays import FloatArray, ImageArray, MaskArray, as_numpy, back_to, box_slices, check_mask
+from synthanom.errors import SynthanomError
+from synthanom.kernels import components
+from synthanom.labels.abstract import AbstractLabeller, check_together, check_visible
+from synthanom.labels.boxes import bounding_box
+
+SMALLEST = 3  # voxels; a component with a smaller side is not smoothed
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstractChangeLabeller(AbstractLabeller):
+    """A label that is 0 in voxels that did not change and jumps where they did.
+
+    Attributes
+    ----------
+    tolerance : float
+        A voxel changed if the mean over channels of |after - before| is larger, image intensity units.
+    visible : float
+        Samples whose largest label is smaller count as unchanged and are drawn again.
+    """
+
+    jumps: ClassVar[bool] = True
+
+    tolerance: float = 0.01
+    visible: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < np.inf:
+            raise SynthanomError(f"tolerance must be a number from 0 in image intensity units, got {self.tolerance}")
+        check_visible(self.visible)
+
+    @abstractmethod
+    def values(self, change: FloatArray, region: MaskArray, strength: ImageArray | None) -> npt.NDArray[Any]:
+        """The label (*box) of a change (*box), image intensity units, which is 0 outside the region."""
+
+    def __call__(self, before: Any, after: Any, region: Any, strength: Any = None) -> Any:
+        """Label an anomaly; tensors are labelled on the CPU and come back to their device."""
+        first, last, mask = as_numpy(before), as_numpy(after), as_numpy(region)
+        check_together(first, last, mask)
+        own = None if strength is None else as_numpy(strength)
+        if own is not None and own.shape != mask.shape:
+            check_mask(mask, own.shape, name="region")
+        out = np.zeros(mask.shape, dtype=np.float32)
+        box = bounding_box(mask)
+        if box is not None:
+            inside = box_slices(*box)
+            part = (slice(None), *inside)
+            self.label_box(first[part], last[part], mask[inside], out[inside], None if own is None else own[inside])
+        return back_to(out, before)
+
+    def label_box(
+        self,
+        before: ImageArray,
+        after: ImageArray,
+        region: MaskArray,
+        out: ImageArray | None = None,
+        strength: ImageArray | None = None,
+    ) -> tuple[ImageArray, float]:
+        """The label of one box (C, *box) and the largest value in it; written into `out` where given."""
+        label = np.zeros(region.shape, dtype=np.float32) if out is None else out
+        change = np.abs(after.astype(np.float64) - before).mean(axis=0)
+        label[...] = self.values(np.where(region, change, 0.0), region, strength)
+        return label, float(label.max(initial=0.0))
+
+
+def by_component(
+    values: npt.NDArray[Any], region: MaskArray, smooth: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Smooth the values (*box) of each face-connected component of a region, 0 around it; others stay as they are.
+
+    Each in its own tight box, so that a label does not depend on what else is in the picture. A component with a side
+    under 3 voxels stays as it is.
+    """
+    numbers, boxes = components.label(region)
+    out = values.copy()
+    for number, (low, end) in enumerate(boxes, 1):
+        if (end - low).min() < SMALLEST:
+            continue
+        box = tuple(slice(a, b) for a, b in zip(low, end, strict=True))
+        own = numbers[box] == number
+        out[box] = np.where(own, smooth(np.where(own, values[box], values.dtype.type(0))), out[box])
+    return out
+
+
+def majority(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Where more than half of the cube of `side` voxels around a voxel is marked: the median of a mask."""
+    from scipy import ndimage
+
+    count = mask.astype(np.int64)
+    for axis in range(mask.ndim):
+        count = ndimage.correlate1d(count, np.ones(side), axis=axis, mode="constant")
+    found: npt.NDArray[np.bool_] = 2 * count > side**mask.ndim
+    return found
+
+
+def smoothed_change(change: FloatArray, region: MaskArray, tolerance: float, side: int) -> MaskArray:
+    """Which voxels changed by more than a tolerance, smoothed by the `majority` within each component."""
+    return by_component(change > tolerance, region, lambda mask: majority(mask, side))
+
+
+def check_side(side: int, name: str) -> None:
+    """Raise unless a cube of that side has a middle voxel.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if not (isinstance(side, int) and 1 <= side <= 15 and side % 2 == 1):
+        raise SynthanomError(f"{name} must be an odd number of voxels from 1 (not smoothed) to 15, got {side}")
