@@ -1,4 +1,4 @@
-"""The five tasks and the label as a good user of scipy and scikit-image would write them, without our kernels.
+"""The tasks and the label as a good user of scipy and scikit-image would write them, without our kernels.
 
 Only the drawn numbers are taken from a recipe: shapes, centres, strengths, where a patch lies in its donor. Everything
 else is computed here, vectorised, and boxed where that is one line; the label is computed on the whole volume.
@@ -18,6 +18,7 @@ from synthanom.arrays import box_slices
 from synthanom.recipe import Anomaly, Recipe
 from synthanom.regions import Geometry
 from synthanom.sample import Sample
+from synthanom.tasks.donor_patch import BlendParams
 
 SIGMA = 0.2  # intensity units, of the label
 PatchOf = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[int]], np.ndarray]
@@ -36,7 +37,7 @@ def make(
         before = image[(slice(None), *box)]
         after = change(image, mask, anomaly, donor, patch_of or donor_patch)
         touched[box] |= mask
-        if donor is not None:
+        if isinstance(anomaly.params, BlendParams):
             touched[box] |= np.abs(after - before).mean(axis=0) > anomaly.params.join_threshold
         image[(slice(None), *box)] = after
     return image, label(sample.image, image, touched)
@@ -46,8 +47,12 @@ def change(
     image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample | None, patch_of: PatchOf
 ) -> np.ndarray:
     """The anomaly's box afterwards: float32 (C, *box)."""
-    if donor is not None:
+    if isinstance(anomaly.params, BlendParams):
         return blend(image, mask, anomaly, donor, patch_of)
+    if anomaly.task in ("fpi", "pii"):
+        return interpolate(image, mask, anomaly, donor)
+    if anomaly.task in ("cutpaste", "cutout"):
+        return replace(image, mask, anomaly)
     if anomaly.task == "smooth_intensity":
         return brighten(image, mask, anomaly)
     return deform(image, mask, anomaly)
@@ -111,6 +116,43 @@ def divergence(target: np.ndarray, donor: np.ndarray, inside: np.ndarray, mixed:
         field = np.where(take, other, own)
         out[lower] += field
         out[upper] -= field
+    return out
+
+
+def interpolate(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample) -> np.ndarray:
+    """A mixture with the same place of the donor, or of the gradients there; patches are upright boxes."""
+    params = anomaly.params
+    box = (slice(None), *anomaly.region.slices)
+    own, other = image[box], donor.image[box]
+    limits = [np.array(v, np.float32).reshape(-1, *(1,) * mask.ndim) for v in params.limits]
+    if anomaly.task == "fpi":
+        return np.where(mask, np.clip((1 - params.factor) * own + params.factor * other, *limits), own)
+    out, inner = own.copy(), (slice(None), *(slice(1, -1),) * mask.ndim)
+    change_of_laplacian = np.zeros_like(own)
+    for axis in range(1, own.ndim):
+        mine, foreign = np.diff(own, axis=axis), np.diff(other, axis=axis)
+        kept = np.abs((1 - params.factor) * mine) > np.abs(params.factor * foreign)
+        field = np.where(kept, (1 - params.factor) * mine, params.factor * foreign) - mine
+        lower, upper = (
+            tuple(s if a == axis else slice(None) for a in range(own.ndim)) for s in (slice(-1), slice(1, None))
+        )
+        change_of_laplacian[lower] += field
+        change_of_laplacian[upper] -= field
+    for c, right in enumerate(change_of_laplacian[inner]):
+        out[inner][c] += solve_poisson(right)
+    return np.where(mask, np.clip(out, *limits), own)
+
+
+def replace(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray:
+    """A patch from elsewhere in the picture, or one value per channel."""
+    place = anomaly.region.slices
+    out = image[(slice(None), *place)].copy()
+    if anomaly.task == "cutout":
+        for channel, value in zip(out, anomaly.params.value, strict=True):
+            channel[mask] = value
+        return out
+    away = np.argwhere(mask) + np.array(anomaly.region.corner) + np.array(anomaly.params.shift)
+    out[:, mask] = image[(slice(None), *away.T)]
     return out
 
 

@@ -15,6 +15,7 @@ FACES: tuple[tuple[Any, str, str], ...] = (
     (regions, "draw", "place"),
     (affine_patch, "sample", "resample donor"),
     (poisson, "blend_box", "blend"),
+    (poisson, "integrate_box", "integrate"),
     (donor_patch.AbstractBlend, "touched", "join"),
     (radial_warp, "warp_box", "warp"),
     (deformation, "draw_deformation", "strength"),

@@ -136,6 +136,12 @@ class Geometry:
         """The voxels of a box that lie inside: bool (*size)."""
         return region_mask.mask(self.kind, self.size, self.matrix, self.position, (corner, size))
 
+    @classmethod
+    def of_box(cls, corner: Sequence[int], size: Sequence[int]) -> "Geometry":
+        """The upright cuboid that holds exactly the voxels of a box."""
+        middle = tuple(c + (n - 1) / 2 for c, n in zip(corner, size, strict=True))
+        return cls("cuboid", tuple(size), np.eye(len(middle)), middle)
+
     def at(self, position: Sequence[float]) -> "Geometry":
         """The same shape centred elsewhere (image coordinates, voxels)."""
         return Geometry(self.kind, self.size, self.matrix, tuple(position))
@@ -328,13 +334,18 @@ def draw(
     drawn = draw_region(rng, region_mask.byte_volume(allowed), proposals, REDRAWS, settings.numbers)
     ellipsoid, size, matrix, corner, start, *spans, count = drawn
     if count == 0:
-        raise NoPlace(
-            f"no place for an anomaly: none of {REDRAWS} shapes has a position where its box fits the image "
-            f"{foreground.shape} and half of it lies in the foreground of {int(allowed.sum())} voxels; "
-            "check the foreground mask, or allow smaller shapes (ShapeSettings.smallest)"
-        )
+        raise no_place(allowed)
     position = tuple((start - corner)[3 - allowed.ndim :].astype(np.float64).tolist())
     return _placed(_drawn_geometry(ellipsoid, size, matrix, position), start, spans)
+
+
+def no_place(allowed: MaskArray) -> NoPlace:
+    """What to raise where `REDRAWS` shapes were drawn and none has a place, `allowed` being what they may lie on."""
+    return NoPlace(
+        f"no place for an anomaly: none of {REDRAWS} shapes has a position where its box fits the image "
+        f"{allowed.shape} and half of it lies in the foreground of {int(allowed.sum())} voxels; "
+        "check the foreground mask, or allow smaller shapes (ShapeSettings.smallest)"
+    )
 
 
 def place(rng: np.random.Generator, shape: Geometry, allowed: MaskArray) -> Region | None:

@@ -14,7 +14,7 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import read_manifest
 from synthanom.replaying import check_replay
 from synthanom.shards import DataSet, check
-from synthanom.tasks import PAPER_TASKS
+from synthanom.tasks import PAPER_TASKS, TASKS
 from synthanom.unfinished import finishing
 
 FEW = ("--variants", 2, "--workers", 2)
@@ -236,6 +236,21 @@ def test_labels_that_contradict_each_other_are_refused(raw, tmp_path):
     assert ran.status == 2 and "--label must be binary" in ran.error and "tasks.yaml" in ran.error
     assert "one of flipped_gaussian" in build(*given, "--label", "loud").error
     assert not (tmp_path / "data").exists()
+
+
+def test_tasks_beyond_the_papers_are_built_when_named_and_replay(raw, tmp_path):
+    others = [name for name in TASKS if name not in PAPER_TASKS]
+    given = ("--out", tmp_path / "data", "--variants", 1, "--workers", 2, "--tasks", ",".join(others), "--folds", 2)
+    ran = build(raw, *given, "--label", "factor")
+    assert ran.status in (0, 3), ran.err  # rows that cannot be made in 16 x 16 are listed
+    manifest = read_manifest(tmp_path / "data")
+    assert [task.name for task in manifest.tasks] == others and all(task.rows > 6 for task in manifest.tasks)
+    assert check(tmp_path / "data") == [] and check_replay(tmp_path / "data").problems == ()
+    with DataSet.open(tmp_path / "data") as data:
+        for row in range(data.rows("fpi")):
+            recipe = json.loads(data.recipe("fpi", row))
+            fold = data.folds[recipe["sample"]["id"]]
+            assert all(a["donor"]["set"] == "own" and data.folds[a["donor"]["id"]] == fold for a in recipe["anomalies"])
 
 
 def test_dry_run_writes_nothing(raw, tmp_path):

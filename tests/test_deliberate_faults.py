@@ -405,6 +405,22 @@ FAULTS = [
     ("evaluation/history.py", "logged.epochs == best_epoch", "logged.epochs == 0", "test_report_runs.py -k losses"),
     ("training/threshold_curves.py", "healthy[::-1])[::-1]", "healthy)", "test_training_calibrate.py -k curves"),
     ("report/rows.py", "(2 * k + 1)", "(2 * k)", "test_report.py -k evenly"),
+    ("synthesis.py", "if count is None and number + 1", "if number + 1", "test_tasks_seam.py -k own_regions"),
+    ("synthesis.py", " * (1 - strength[place[1:]])", "", "test_labels_kinds.py -k add_up"),
+    ("labels/logistic.py", "(intensity - self.x0) / 2", "(intensity + self.x0) / 2", "test_labels_kinds.py -k formula"),
+    ("labels/changed.py", "2 * count > side", "count > side", "test_labels_kinds.py -k majority"),
+    ("kernels/poisson/__init__.py", "guidance[axis][c] - ", "guidance[axis][c] + ", "test_tasks_peers.py -k reference"),
+    ("tasks/fpi.py", "* (other - own)", "* other", "test_tasks_peers.py -k mixture"),
+    ("tasks/pii.py", "(1 - factor) * target, factor", "target, factor", "test_tasks_peers.py -k direct_solution"),
+    ("tasks/same_place.py", "(side - count) // 2 +", "", "test_tasks_peers.py -k as_wide"),
+    (
+        "tasks/cutpaste.py",
+        "cut = low + params.shift",
+        "cut = low - params.shift",
+        "test_tasks_peers.py -k another_part",
+    ),
+    ("tasks/nsa.py", "common > self.least_overlap * count", "common >= 0", "test_tasks_peers.py -k keeps_its_rules"),
+    ("tasks/nsa.py", "(landed - 1) / 2", "landed / 2", "test_tasks_peers.py -k keeps_its_rules"),
 ]
 
 

@@ -145,6 +145,16 @@ def test_example_scripts_run(name, tmp_path):
     assert run.stdout.count(printed) == count, run.stdout
 
 
+def test_the_figure_of_the_labels_is_drawn(tmp_path):
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "compare_labels.py"), "--out", "figure.png"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    from PIL import Image
+
+    with Image.open(tmp_path / "figure.png") as picture, Image.open(ROOT / "docs" / "labels.png") as kept:
+        assert picture.size == kept.size
+
+
 def test_the_virtual_cohort_is_seeded_and_its_lesions_are_matched():
     pytest.importorskip("nilearn", reason="needs the extra `examples`")
     sys.path.insert(0, str(ROOT / "examples"))

@@ -1,8 +1,13 @@
 """The anomalies, one per file. `TASKS` maps stored names to classes: append only, names live in recipes and shards."""
 
 from synthanom.tasks.abstract import AbstractTask
+from synthanom.tasks.cutout import CutOut
+from synthanom.tasks.cutpaste import CutPaste
+from synthanom.tasks.fpi import Fpi
 from synthanom.tasks.inter_blend import InterBlend
 from synthanom.tasks.intra_blend import IntraBlend
+from synthanom.tasks.nsa import Nsa
+from synthanom.tasks.pii import Pii
 from synthanom.tasks.sink import Sink
 from synthanom.tasks.smooth_intensity import SmoothIntensity
 from synthanom.tasks.source import Source
@@ -13,6 +18,11 @@ TASKS: dict[str, type[AbstractTask]] = {
     "sink": Sink,
     "source": Source,
     "smooth_intensity": SmoothIntensity,
+    "fpi": Fpi,
+    "pii": Pii,
+    "cutpaste": CutPaste,
+    "cutout": CutOut,
+    "nsa": Nsa,
 }
 PAPER_TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")  # what is built where none is named
 
@@ -20,8 +30,13 @@ __all__ = [
     "PAPER_TASKS",
     "TASKS",
     "AbstractTask",
+    "CutOut",
+    "CutPaste",
+    "Fpi",
     "InterBlend",
     "IntraBlend",
+    "Nsa",
+    "Pii",
     "Sink",
     "SmoothIntensity",
     "Source",

@@ -100,7 +100,7 @@ class AbstractBlend(AbstractTask):
         """
         if donor is None:
             raise SynthanomError(f"{self.name} needs a donor, got None; pass donors=, a sequence of Samples")
-        _check_donor(sample, donor)
+        check_donor(sample, donor)
         if min(region.size) < 3:
             raise UnsuitableRegion(f"blending needs a box with inner voxels, got size {region.size}")
         matrix = _draw_matrix(rng, region.size, donor.shape, self.patch)
@@ -137,8 +137,13 @@ class AbstractBlend(AbstractTask):
         return poisson.changed(before, after, region.mask, params.join_threshold)
 
 
-def _check_donor(sample: Sample, donor: Sample) -> None:
-    """Raise unless the donor has the sample's channels and number of axes."""
+def check_donor(sample: Sample, donor: Sample) -> None:
+    """Raise unless the donor has the sample's channels and number of axes.
+
+    Raises
+    ------
+    SynthanomError
+    """
     if donor.image.ndim != sample.image.ndim or donor.image.shape[0] != sample.image.shape[0]:
         raise SynthanomError(
             f"donor {donor.id} must have {sample.image.shape[0]} channels and {sample.image.ndim - 1} spatial axes "

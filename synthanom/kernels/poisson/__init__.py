@@ -104,6 +104,50 @@ def blend_box(
     return out
 
 
+def integrate_box(
+    target: ImageArray, guidance: Sequence[npt.NDArray[Any]], *, limits: npt.ArrayLike | None = None
+) -> ImageArray:
+    """The values of a box whose differences come closest to what is wanted, given those on its faces.
+
+    Parameters
+    ----------
+    target : ndarray of shape (C, *box), float32
+        Its faces are kept.
+    guidance : sequence of D arrays
+        For each axis of the box the difference wanted from every voxel to the next along it: (C, *box), one shorter
+        along that axis.
+    limits : (2, C), optional
+        What inner voxels are clipped to.
+
+    Returns
+    -------
+    ndarray of shape (C, *box), float32
+
+    Notes
+    -----
+    Solves Laplacian(f) = div(guidance) at the inner voxels, as `blend` does.
+    """
+    from synthanom.kernels.poisson.sines import solve
+
+    out = np.array(target, dtype=np.float32, order="C")
+    dims = out.ndim - 1
+    if min(out.shape[1:]) < 3:  # the faces of a smaller box are all of it
+        return out
+    inner = (slice(1, -1),) * dims
+    bounds = np.empty((2, out.shape[0]), dtype=np.float32)
+    bounds[:] = [[-np.inf], [np.inf]] if limits is None else limits
+    for c, values in enumerate(out):
+        own = values.astype(np.float64)
+        sums = np.zeros([n - 2 for n in values.shape])
+        for axis in range(dims):
+            excess = guidance[axis][c] - np.diff(own, axis=axis)
+            sums += np.diff(excess, axis=axis)[*(slice(None) if a == axis else slice(1, -1) for a in range(dims))]
+        correction = sums.astype(np.float32)
+        solve(to_volume(correction, dims), dims == 2)
+        values[inner] = np.clip(values[inner] + correction, bounds[0, c], bounds[1, c])
+    return out
+
+
 def changed(before: ImageArray, after: ImageArray, region: MaskArray, threshold: float) -> MaskArray:
     """A region (*box) and every voxel that two images (C, *box) differ in by more than `threshold`: bool (*box)."""
     from synthanom.kernels.poisson.cpu import mark_changed

@@ -27,6 +27,22 @@ def blend(
     return out
 
 
+def integrate_box(
+    target: npt.NDArray[np.floating], guidance: Sequence[npt.NDArray[np.floating]]
+) -> npt.NDArray[np.float64]:
+    """The box (C, *box) whose differences come closest to the guidance, one array per axis: float64, not clipped."""
+    out = np.asarray(target, dtype=np.float64).copy()
+    for c, values in enumerate(out):
+        divergence = np.zeros(values.shape)
+        for axis, fields in enumerate(guidance):
+            for v in np.ndindex(*fields[c].shape):
+                after = tuple(i + (a == axis) for a, i in enumerate(v))
+                divergence[v] += fields[c][v]
+                divergence[after] -= fields[c][v]
+        out[c] = _solve(values, divergence)
+    return out
+
+
 def _divergence(
     target: npt.NDArray[np.float64], donor: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], mixed: bool
 ) -> npt.NDArray[np.float64]:
