@@ -14,6 +14,7 @@ from small_data import seal, stored_content
 from tiny_dataset import TASKS, write_tiny
 
 from synthanom.errors import MissingDonor, SynthanomError
+from synthanom.labels import Binary
 from synthanom.shards import DataSet
 from synthanom.synthesis import stream, synthesise
 from synthanom.training.batches import make_loader
@@ -123,6 +124,17 @@ def test_unknown_settings_and_tasks_are_refused(data, monkeypatch):
     monkeypatch.setattr(data, "manifest", manifest)
     with pytest.raises(SynthanomError, match="'cut_paste'"):
         live_pictures(data, replace(run, train_tasks=("cut_paste",)), seed=0)
+
+
+def test_other_labels_are_made_as_they_are_stored(data, monkeypatch):
+    run, manifest = choose_run(TASKS, 1, 2), data.manifest
+    stored = {"labeller": {"name": "binary", "tolerance": 0.02}}
+    monkeypatch.setattr(data, "manifest", replace(manifest, configuration={**manifest.configuration, **stored}))
+    source = live_pictures(data, run, seed=7)
+    assert source.labeller == Binary(tolerance=0.02)
+    row = next(i for i, fold in enumerate(source.folds) if fold in source.donors)
+    label = source.picture(Pick(healthy=row, task="sink", epoch=3))[1]
+    assert set(np.unique(label)) == {0, 1}
 
 
 @pytest.fixture
