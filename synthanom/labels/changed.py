@@ -41,7 +41,18 @@ class AbstractChangeLabeller(AbstractLabeller):
 
     @abstractmethod
     def values(self, change: FloatArray, region: MaskArray, strength: ImageArray | None) -> npt.NDArray[Any]:
-        """The label (*box) of a change (*box), image intensity units, which is 0 outside the region."""
+        """The label of a change.
+
+        Parameters
+        ----------
+        change : ndarray of shape (*box), image intensity units, 0 outside the region
+        region : ndarray of shape (*box), bool
+        strength : ndarray of shape (*box), float32, or None
+
+        Returns
+        -------
+        ndarray of shape (*box)
+        """
 
     def __call__(self, before: Any, after: Any, region: Any, strength: Any = None) -> Any:
         """Label an anomaly; tensors are labelled on the CPU and come back to their device."""

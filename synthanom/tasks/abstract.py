@@ -63,9 +63,20 @@ class AbstractTask(ABC):
     shape: AbstractShape = field(default_factory=ShapeSettings)
 
     def draw_count(self, rng: np.random.Generator, most: int, repeat: float) -> int | None:
-        """Draw how many anomalies one picture gets, before any of them: 1 to `most`.
+        """Draw how many anomalies one picture gets, before any of them.
 
-        None, and nothing drawn, where another follows with probability `repeat` after each, as for most tasks.
+        Parameters
+        ----------
+        rng : numpy Generator
+        most : int
+        repeat : float
+            Probability of another.
+
+        Returns
+        -------
+        int or None
+            1 to `most`; None, and nothing drawn, where another follows after each with probability `repeat`, as for
+            most tasks.
         """
         del rng, most, repeat
         return None
@@ -75,8 +86,14 @@ class AbstractTask(ABC):
 
         Parameters
         ----------
+        rng : numpy Generator
+        sample : Sample
         within : ndarray of shape (*S), bool, optional
             Location prior: at least half of the region lies in the foreground and in this mask.
+
+        Returns
+        -------
+        Region
 
         Raises
         ------

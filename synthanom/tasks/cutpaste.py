@@ -112,7 +112,13 @@ class CutPaste(AbstractTask):
 
     @staticmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
-        """The region's box with the patch pasted: float32 (C, *box)."""
+        """The region's box with the patch pasted: float32 (C, *box).
+
+        Raises
+        ------
+        SynthanomError
+            If the patch would be cut outside the image.
+        """
         del donor
         low, end = _bounds(region)
         cut = low + params.shift
