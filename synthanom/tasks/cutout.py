@@ -14,9 +14,14 @@ from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind, li
 
 @dataclass(frozen=True, kw_only=True)
 class CutOutParams(AbstractParams):
-    """One erased region."""
+    """One erased region.
 
-    value: tuple[float, ...]  # per channel, image intensity units
+    Attributes
+    ----------
+    value : C numbers, image intensity units
+    """
+
+    value: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

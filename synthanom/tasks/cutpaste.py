@@ -58,9 +58,15 @@ class PatchShape(AbstractShape):
 
 @dataclass(frozen=True, kw_only=True)
 class CutPasteParams(AbstractParams):
-    """One pasted patch."""
+    """One pasted patch.
 
-    shift: tuple[int, ...]  # voxels from where the patch lands to where it was cut
+    Attributes
+    ----------
+    shift : D integers
+        Voxels from where the patch lands to where it was cut.
+    """
+
+    shift: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
