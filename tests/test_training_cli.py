@@ -50,6 +50,22 @@ def command(place, *arguments, code=MAIN):
     )
 
 
+def test_names_of_configurations_are_kept_in_printed_commands(place):
+    done = command(place, "data", "--list", "--train-tasks", "1", "--config", "cpu_small")
+    assert done.returncode == 0 and all("--config cpu_small" in line for line in done.stdout.splitlines())
+    wrong = command(place, "data", "--list", "--config", "cpu_smal")
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "did you mean cpu_small?" in wrong.stderr
+
+
+def test_of_the_papers_settings_on_a_cpu_a_line_says_what_they_take(place):
+    code = "import synthanom.training.run as r\nr._fit = lambda *a, **k: exit('here the run would begin')\n" + MAIN
+    arguments = ("data", "--train-tasks", "1", "--run", "0", "--device", "cpu", "--out")
+    done = command(place, *arguments, "papers", code=code)
+    assert done.stderr.splitlines()[0].startswith("the paper's network and schedule take hours to days on a CPU")
+    small = command(place, *arguments, "small", "--config", "c.yaml", code=code)
+    assert "here the run would begin" in small.stderr and "hours to days" not in small.stderr
+
+
 def test_trains_without_the_builders_and_quietly(place, trained):
     arguments, done = trained
     assert (done.returncode, done.stderr) == (0, "")  # not a line of progress or chatter into a pipe

@@ -6,9 +6,11 @@ import pytest
 import torch
 import yaml
 
+from synthanom.errors import SynthanomError
 from synthanom.networks.unet import MOST_FEATURES
 from synthanom.training.checkpoint import build_detector
 from synthanom.training.config import TrainingConfig, load_config
+from synthanom.training.presets import config_file, presets
 from synthanom.training.schedule import rate_factor
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -78,3 +80,15 @@ def test_small_machines_get_less_than_a_million_parameters():
     detector = built(config, (96, 96))
     assert sum(p.numel() for p in detector.module.parameters()) < 1_000_000
     assert config.pairing == TrainingConfig().pairing
+
+
+def test_a_configuration_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert set(presets()) == {path.stem for path in CONFIGS.glob("*.yaml")}
+    assert config_file(Path("cpu_small")) == CONFIGS / "cpu_small.yaml"
+    assert config_file(Path("mine.yaml")) == Path("mine.yaml")  # missing: said by whoever reads it
+    (tmp_path / "brain").write_text("epochs: 3\n")
+    assert config_file(Path("brain")) == Path("brain")  # a file comes before a name
+    with pytest.raises(SynthanomError, match="did you mean cpu_small") as refused:
+        config_file(Path("cpu_smal"))
+    assert str(refused.value).startswith("--config cpu_smal: must be a YAML file or one of brain, chest_xray,")

@@ -19,7 +19,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run folder; with --all, one folder per run is made in it.")] = None,
     train_tasks: Annotated[int | None, typer.Option(help="How many tasks to train on; 1 unless --all.")] = None,
     run: Annotated[int | None, typer.Option(help="Which run with so many training tasks; --list shows them.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML settings; the paper's without it.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML settings, or a name such as cpu_small; else the paper's.")
+    ] = None,
     detector: Annotated[
         Literal["multitask", "autoencoder"] | None, typer.Option(help="Which method; multitask without it.")
     ] = None,
@@ -67,6 +69,7 @@ def train(
     from synthanom.shards import DataSet
     from synthanom.training.commands import RUNS, given_options, places
     from synthanom.training.config import load_config
+    from synthanom.training.presets import config_file
 
     overrides = {"seed": seed, "epochs": epochs, "pairing": pairing, "detector": detector}
     overrides |= {"live": live or None, "allow_same_kind": allow_same_kind or None}
@@ -75,10 +78,10 @@ def train(
     if scheduler is not None:
         _refuse_beside_scheduler({"--list": list_runs, "--summarise": summarise, "--jobs": jobs > 1})
         # workers run in other folders
-        config = None if config is None else config.resolve()
+        config = None if config is None else config_file(config).resolve()
         donors = None if donors is None else [folder.resolve() for folder in donors]
     with DataSet.open(dataset) as data:
-        settings = load_config(config, data.shape, overrides)
+        settings = load_config(None if config is None else config_file(config), data.shape, overrides)
         if out is None and not list_runs:
             raise SynthanomError("training needs a folder to write into; name one with --out")
         if summarise and out is not None:

@@ -16,7 +16,7 @@ from synthanom.progress import Progress, Track, silent
 from synthanom.shards import DataSet
 from synthanom.training.calibrate import calibrate
 from synthanom.training.checkpoint import load_model, save_card, versions
-from synthanom.training.config import AggregationConfig, TrainingConfig
+from synthanom.training.config import AggregationConfig, TrainingConfig, load_config
 from synthanom.training.device import DeviceChoice, checked_devices, chosen_device
 from synthanom.training.execution import check_compiler
 from synthanom.training.fit import PlannedFit, fit, planned_fit
@@ -130,6 +130,11 @@ def train(
         told[1].record(
             f"settings {_digest(config)}, data set {data.manifest.to_dict()['digest']}, run {chosen.to_dict()}"
         )
+        if target == "cpu" and _is_the_papers(config, data.shape):
+            told[1].tell(
+                "the paper's network and schedule take hours to days on a CPU; "
+                "--config cpu_small takes minutes to hours"
+            )
         request = {
             "data": str(data.folder.resolve()),
             "out": str(out.resolve()),
@@ -147,6 +152,11 @@ def train(
 def _digest(config: TrainingConfig) -> str:
     """SHA-256 of the settings."""
     return hashlib.sha256(canonical_json(config.model_dump(mode="json"))).hexdigest()
+
+
+def _is_the_papers(config: TrainingConfig, shape: Sequence[int]) -> bool:
+    paper = load_config(None, shape)
+    return config.network == paper.network and config.epochs == paper.epochs
 
 
 def environment(device: str) -> dict[str, Any]:
