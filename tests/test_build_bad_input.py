@@ -226,7 +226,7 @@ def test_newer_formats_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--tasks", "sinc"), "--tasks must list some of intra_blend"),
+        (("--tasks", "sinc"), "--tasks must list tasks, each once, got 'sinc'; did you mean sink?"),
         (("--tasks", "sink,sink"), "each once"),
         (("--variants", "0"), "--variants must be at least 1"),
         (("--workers", "0"), "--workers must be at least 1"),

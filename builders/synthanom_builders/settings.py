@@ -194,8 +194,8 @@ def chosen_tasks(names: str | None, config: TaskConfig) -> tuple[AbstractTask, .
     wanted = list(PAPER_TASKS) if names is None else [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in TASKS or wanted.count(name) > 1:
-            near = "" if name in TASKS else meant(name, TASKS)
-            raise SynthanomError(f"--tasks must list some of {', '.join(TASKS)}, each once, got {names!r}{near}")
+            near = "" if name in TASKS else meant(name, TASKS) or f"; there are {', '.join(TASKS)}"
+            raise SynthanomError(f"--tasks must list tasks, each once, got {names!r}{near}")
     return tuple(TASKS[name].from_dict(config.tasks.get(name, {})) for name in TASKS if name in wanted)
 
 
