@@ -33,7 +33,8 @@ def make(
     touched = np.zeros(sample.shape, dtype=bool)
     for anomaly, donor in zip(recipe.anomalies, donors, strict=True):
         box = box_slices(anomaly.region.corner, anomaly.region.size)
-        mask = shape_mask(anomaly.region.geometry, anomaly.region.corner, anomaly.region.size)
+        shape = anomaly.region.geometry
+        mask = anomaly.region.mask if shape is None else shape_mask(shape, anomaly.region.corner, anomaly.region.size)
         before = image[(slice(None), *box)]
         after = change(image, mask, anomaly, donor, patch_of or donor_patch)
         touched[box] |= mask
@@ -55,6 +56,10 @@ def change(
         return replace(image, mask, anomaly)
     if anomaly.task == "smooth_intensity":
         return brighten(image, mask, anomaly)
+    if anomaly.task in ("uniform", "noise"):
+        return add(image, mask, anomaly)
+    if anomaly.task in ("local_shift", "mirror"):
+        return show_elsewhere(image, mask, anomaly)
     return deform(image, mask, anomaly)
 
 
@@ -154,6 +159,31 @@ def replace(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray
     away = np.argwhere(mask) + np.array(anomaly.region.corner) + np.array(anomaly.params.shift)
     out[:, mask] = image[(slice(None), *away.T)]
     return out
+
+
+def add(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray:
+    """A constant per channel, or noise from the key in the recipe, added and clipped."""
+    params = anomaly.params
+    out = image[(slice(None), *anomaly.region.slices)].copy()
+    if anomaly.task == "uniform":
+        added = np.repeat(np.array(params.change)[:, None], mask.sum(), axis=1)
+    else:
+        raw = np.random.Philox(key=params.key).random_raw((len(out), int(mask.sum())))
+        added = np.array(params.least)[:, None] + np.array(params.spread)[:, None] * (raw // 2**11 / 2**53)
+    limits = [np.array(v)[:, None] for v in params.limits]
+    out[:, mask] = np.clip(out[:, mask] + added, *limits)
+    return out
+
+
+def show_elsewhere(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.ndarray:
+    """What the moved or mirrored picture shows there."""
+    box, params = (slice(None), *anomaly.region.slices), anomaly.params
+    if anomaly.task == "mirror":
+        return np.where(mask, np.flip(image, 1 + params.axis)[box], image[box])
+    pads = [(abs(by), abs(by)) for by in params.shift]
+    padded = np.pad(image, [(0, 0), *pads], mode="edge")
+    start = [c + abs(by) + by for c, by in zip(anomaly.region.corner, params.shift, strict=True)]
+    return np.where(mask, padded[(slice(None), *box_slices(start, mask.shape))], image[box])
 
 
 def solve_poisson(laplacian: np.ndarray) -> np.ndarray:

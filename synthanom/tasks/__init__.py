@@ -6,11 +6,15 @@ from synthanom.tasks.cutpaste import CutPaste
 from synthanom.tasks.fpi import Fpi
 from synthanom.tasks.inter_blend import InterBlend
 from synthanom.tasks.intra_blend import IntraBlend
+from synthanom.tasks.local_shift import LocalShift
+from synthanom.tasks.mirror import Mirror
+from synthanom.tasks.noise import Noise
 from synthanom.tasks.nsa import Nsa
 from synthanom.tasks.pii import Pii
 from synthanom.tasks.sink import Sink
 from synthanom.tasks.smooth_intensity import SmoothIntensity
 from synthanom.tasks.source import Source
+from synthanom.tasks.uniform import Uniform
 
 TASKS: dict[str, type[AbstractTask]] = {
     "intra_blend": IntraBlend,
@@ -23,6 +27,10 @@ TASKS: dict[str, type[AbstractTask]] = {
     "cutpaste": CutPaste,
     "cutout": CutOut,
     "nsa": Nsa,
+    "uniform": Uniform,
+    "noise": Noise,
+    "local_shift": LocalShift,
+    "mirror": Mirror,
 }
 PAPER_TASKS = ("intra_blend", "inter_blend", "sink", "source", "smooth_intensity")  # what is built where none is named
 
@@ -37,7 +45,11 @@ __all__ = [
     "IntraBlend",
     "Nsa",
     "Pii",
+    "LocalShift",
+    "Mirror",
+    "Noise",
     "Sink",
     "SmoothIntensity",
     "Source",
+    "Uniform",
 ]
