@@ -58,6 +58,8 @@ def change(
         return brighten(image, mask, anomaly)
     if anomaly.task in ("uniform", "noise"):
         return add(image, mask, anomaly)
+    if anomaly.task == "perlin_texture":
+        return lay_over(image, mask, anomaly, donor, patch_of)
     if anomaly.task in ("local_shift", "mirror"):
         return show_elsewhere(image, mask, anomaly)
     return deform(image, mask, anomaly)
@@ -184,6 +186,18 @@ def show_elsewhere(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly) -> np.
     padded = np.pad(image, [(0, 0), *pads], mode="edge")
     start = [c + abs(by) + by for c, by in zip(anomaly.region.corner, params.shift, strict=True)]
     return np.where(mask, padded[(slice(None), *box_slices(start, mask.shape))], image[box])
+
+
+def lay_over(image: np.ndarray, mask: np.ndarray, anomaly: Anomaly, donor: Sample, patch_of: PatchOf) -> np.ndarray:
+    """A texture of the donor over the picture, each with its weight."""
+    params = anomaly.params
+    out = image[(slice(None), *anomaly.region.slices)].copy()
+    for c, channel in enumerate(out):
+        texture = patch_of(donor.image[c], np.array(params.matrix), np.array(params.offset), mask.shape)
+        texture = np.clip(texture, params.donor_limits[0][c], params.donor_limits[1][c])
+        mixture = (1 - params.beta) * texture + params.beta * channel
+        channel[mask] = np.clip(mixture, params.limits[0][c], params.limits[1][c])[mask]
+    return out
 
 
 def solve_poisson(laplacian: np.ndarray) -> np.ndarray:

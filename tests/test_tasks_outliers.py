@@ -1,4 +1,4 @@
-"""Outliers in balls: their sizes and places by the stated numbers, and each change by its closed form."""
+"""Outliers in balls and textures in noise: sizes and places by the stated numbers, each change by its closed form."""
 
 import dataclasses
 
@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from phantoms import field, phantom
+from phantoms import ellipsoid, field, phantom
 
+from synthanom import synthesise
 from synthanom.errors import NoPlace, SynthanomError
+from synthanom.labels import FlippedGaussian
 from synthanom.regions import Geometry, Region
 from synthanom.sample import Sample
-from synthanom.tasks import TASKS, LocalShift, Mirror, Noise, Uniform
+from synthanom.tasks import TASKS, LocalShift, Mirror, Noise, PerlinTexture, Uniform, perlin_texture
 from synthanom.tasks.ball_shape import BallShape
 from synthanom.tasks.noise import uniform_numbers
+from synthanom.tasks.perlin_texture import GradientNoiseShape
+from synthanom.textures import TextureDonors
 
 NAMES = ("uniform", "noise", "local_shift", "mirror")
 
@@ -167,3 +171,81 @@ def test_kinds_say_whose_trick_is_whose():
         "local_shift": "blend",
         "mirror": "blend",
     }
+
+
+@pytest.mark.parametrize("shape", [(64, 80), (31, 27, 36)])
+def test_noise_masks_lie_in_the_foreground_and_are_drawn_until_there_is_one(shape):
+    foreground, shares = ellipsoid(shape, 0.4), []
+    for seed in range(60):
+        region = GradientNoiseShape().draw(np.random.default_rng(seed), foreground)
+        assert region.geometry is None and region.count > 0
+        assert not (region.mask & ~foreground[region.slices]).any()
+        shares.append(region.count / foreground.sum())
+    assert 0.01 < np.mean(shares) < 0.12 and max(shares) < 0.5
+    with pytest.raises(NoPlace, match=r"noise exceeded 0\.99"):
+        GradientNoiseShape(threshold=0.99).draw(np.random.default_rng(0), foreground)
+    edge = np.zeros(shape, bool)
+    edge[0] = True
+    with pytest.raises(NoPlace, match="nowhere in the foreground"):
+        GradientNoiseShape().draw(np.random.default_rng(0), edge)
+
+
+def test_a_part_of_the_noise_is_the_noise_of_the_part():
+    noise, found = GradientNoiseShape(finest=0, largest_angle=0.0)._noise, 0
+    for seed in range(40):
+        at = noise(np.random.default_rng(seed), (50, 60), np.array([0, 0]), np.array([50, 60]))
+        part = noise(np.random.default_rng(seed), (50, 60), np.array([7, 9]), np.array([30, 45]))
+        np.testing.assert_allclose(part, at[7:37, 9:54], atol=1e-12)
+        found += (at > 0.5).any()
+    assert found > 5
+
+
+@pytest.mark.parametrize(("dims", "exponents"), [(2, 5), (3, 3)])
+def test_cells_have_the_stated_sizes_and_no_less_than_the_smallest(dims, exponents, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        perlin_texture.gradient_noise, "sample", lambda g, m, o, size: seen.append(m) or np.zeros(tuple(size))
+    )
+    side = 4 * 2**exponents
+    task = GradientNoiseShape(largest_angle=0.0, finest=5)
+    for seed in range(300):
+        task._noise(np.random.default_rng(seed), (side,) * dims, np.zeros(dims, int), np.full(dims, 8))
+    cells = np.array([np.diag(m) * side for m in seen])
+    for axis in range(dims):
+        assert set(cells[:, axis].tolist()) == {2.0**a for a in range(exponents + 1)}
+        assert np.log2(cells[:, axis]).mean() == pytest.approx(exponents / 2, abs=0.3)
+    assert abs(np.corrcoef(cells.T)[0, 1]) < 0.2
+
+
+@pytest.mark.filterwarnings("ignore:sample")  # a flat donor is what makes the form closed
+@pytest.mark.parametrize("shape", [(40, 48), (24, 20, 26)])
+def test_a_texture_is_laid_over_with_the_originals_weight(shape):
+    sample, task = phantom(shape, 2), PerlinTexture()
+    flat = Sample.from_array(np.full((2, *shape), 0.25, np.float32), channels=2)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        region = task.draw_region(rng, sample)
+        params = task.sample_params(rng, sample, region, flat)
+        assert 0 <= params.beta < 0.8 and params.strength == 1 - params.beta
+        out = PerlinTexture.apply(sample.image, region, params, flat)
+        whole = np.zeros(shape, bool)
+        whole[region.slices] = region.mask
+        mixture = (1 - params.beta) * 0.25 + params.beta * sample.image
+        low, high = sample.limits.reshape(2, 2, *(1,) * len(shape))
+        np.testing.assert_allclose(out, np.where(whole, np.clip(mixture, low, high), sample.image), atol=1e-6)
+
+
+def test_a_texture_takes_procedural_donors_and_makes_one_anomaly():
+    sample = phantom((40, 48))
+    donors = TextureDonors(shape=(40, 48))
+    result = synthesise(
+        sample, PerlinTexture(), FlippedGaussian(), rng=np.random.default_rng(0), donors=donors, repeat=1.0
+    )
+    assert len(result.recipe.anomalies) == 1 and result.recipe.anomalies[0].donor.set == "procedural-textures"
+    with pytest.raises(SynthanomError, match="such as TextureDonors"):
+        PerlinTexture().sample_params(np.random.default_rng(0), sample, result.recipe.anomalies[0].region)
+    for wrong in ({"threshold": 1.0}, {"smallest_cell": 1.0}, {"finest": -1}, {"largest_angle": 4.0}):
+        with pytest.raises(SynthanomError, match=next(iter(wrong))):
+            GradientNoiseShape(**wrong)
+    with pytest.raises(SynthanomError, match="largest_beta"):
+        PerlinTexture(largest_beta=1.0)

@@ -10,6 +10,7 @@ from synthanom.tasks.local_shift import LocalShift
 from synthanom.tasks.mirror import Mirror
 from synthanom.tasks.noise import Noise
 from synthanom.tasks.nsa import Nsa
+from synthanom.tasks.perlin_texture import PerlinTexture
 from synthanom.tasks.pii import Pii
 from synthanom.tasks.sink import Sink
 from synthanom.tasks.smooth_intensity import SmoothIntensity
@@ -27,6 +28,7 @@ TASKS: dict[str, type[AbstractTask]] = {
     "cutpaste": CutPaste,
     "cutout": CutOut,
     "nsa": Nsa,
+    "perlin_texture": PerlinTexture,
     "uniform": Uniform,
     "noise": Noise,
     "local_shift": LocalShift,
@@ -48,6 +50,7 @@ __all__ = [
     "LocalShift",
     "Mirror",
     "Noise",
+    "PerlinTexture",
     "Sink",
     "SmoothIntensity",
     "Source",

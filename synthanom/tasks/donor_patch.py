@@ -179,3 +179,18 @@ def _draw_offset(rng: np.random.Generator, size: tuple[int, ...], donor: Sample,
     proposals = rng.random((PROPOSALS, dims))
     patch_offset(proposals, pad_triple(size, 1.0), byte_volume(donor.foreground), embed(matrix), offset)
     return offset[3 - dims :]
+
+
+def draw_patch(
+    rng: np.random.Generator, sample: Sample, size: tuple[int, ...], donor: Sample, settings: PatchSettings
+) -> tuple[FloatArray, FloatArray]:
+    """Draw a patch of a donor for a box of this size: the matrix (D, D) and the offset (D,) of `affine_patch.sample`.
+
+    Raises
+    ------
+    SynthanomError
+        If the donor has other axes or channels than the sample.
+    """
+    check_donor(sample, donor)
+    matrix = _draw_matrix(rng, size, donor.shape, settings)
+    return matrix, _draw_offset(rng, size, donor, matrix)
