@@ -3,19 +3,21 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, MaskArray, box_slices, check_coordinates, check_mask
+from synthanom.arrays import FloatArray, MaskArray, box_slices, check_mask
 from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
+from synthanom.geometry import Geometry as Geometry  # found here under its fixed name
 from synthanom.kernels import inner_boundary, region_mask
 
 PROPOSALS = 32  # places drawn at once, before any is judged
 REDRAWS = 50  # shapes drawn before giving up
+FORMS = ("simple", "organic", "hull")  # of regions
 MARGIN = 1  # voxels around the region's bounding box that stay untouched
 
 
@@ -40,6 +42,15 @@ class AbstractShape(ABC):
             If a bounded number of draws found none.
         """
 
+    @property
+    def has_geometry(self) -> bool:
+        """Whether its regions have a geometry; without one no ray leads to their surface."""
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeSettings(AbstractShape):
@@ -53,6 +64,10 @@ class ShapeSettings(AbstractShape):
         Width = offset + Gamma(gamma_shape, gamma_scale).
     shear : float
         Standard deviation of the one off-diagonal entry per row.
+    form : {"simple", "organic", "hull"}
+        "simple" as published; "organic" has the wavy outline of thresholded noise within the drawn shape, as an
+        ellipsoid; "hull" is the convex hull of a cuboid and an ellipsoid around one centre, which are drawn one after
+        the other. Regions that are not simple are stored as masks; tasks that follow rays to the surface refuse them.
 
     References
     ----------
@@ -65,8 +80,11 @@ class ShapeSettings(AbstractShape):
     gamma_shape: float = 2.0
     gamma_scale: float = 0.1
     shear: float = 0.2  # standard deviation of the one off-diagonal entry per row
+    form: str = "simple"
 
     def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise SynthanomError(f"form must be one of {', '.join(FORMS)}, got {self.form!r}")
         if not 0 < self.smallest <= self.largest <= 0.8:
             raise SynthanomError(
                 f"sizes must satisfy 0 < smallest <= largest <= 0.8, got {self.smallest} and {self.largest}"
@@ -74,91 +92,25 @@ class ShapeSettings(AbstractShape):
         if min(self.gamma_shape, self.gamma_scale) <= 0 or min(self.offset, self.shear) < 0:
             raise SynthanomError("gamma_shape and gamma_scale must be positive, offset and shear not negative")
 
+    @property
+    def has_geometry(self) -> bool:
+        """Whether they are simple."""
+        return self.form == "simple"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values; the form only where it is not simple, as before there were others."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("form", "simple")}
+
     def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> "Region":
         """As the function `draw`."""
         return draw(rng, foreground, self, within)
 
     @cached_property
     def numbers(self) -> FloatArray:
-        """The settings in the order of their fields, as `drawing.draw_shape` takes them: float64 (6,)."""
+        """The numbers in the order of their fields, as `drawing.draw_shape` takes them: float64 (6,)."""
         return np.array(
             [self.smallest, self.largest, self.offset, self.gamma_shape, self.gamma_scale, self.shear], dtype=np.float64
         )
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """An ellipsoid or cuboid in image coordinates; the region follows from these four values alone.
-
-    Attributes
-    ----------
-    kind : {"ellipsoid", "cuboid"}
-    size : tuple of D full widths along the shape's own axes, voxels
-    matrix : ndarray of shape (D, D), float64
-        Own axes to image axes (rotation, shear, scale).
-    position : tuple of D image coordinates of the centre, voxels
-    """
-
-    kind: str
-    size: tuple[int, ...]
-    matrix: FloatArray
-    position: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        region_mask.check_kind(self.kind)
-        matrix = np.array(self.matrix, dtype=np.float64)
-        dims = len(self.size)
-        if matrix.shape != (dims, dims) or len(self.position) != dims or dims not in (2, 3):
-            raise SynthanomError(
-                "a geometry needs 2 or 3 sizes, as many coordinates and a square matrix of that side, got "
-                f"{len(self.size)}, {len(self.position)} and {matrix.shape}"
-            )
-        if min(self.size) < 1:
-            raise SynthanomError(f"sizes must be at least 1 voxel, got {self.size}")
-        for name in ("size", "matrix", "position"):
-            check_coordinates(getattr(self, name), name=f"a geometry's {name}")
-        matrix.flags.writeable = False
-        object.__setattr__(self, "size", tuple(int(s) for s in self.size))
-        object.__setattr__(self, "matrix", matrix)
-        object.__setattr__(self, "position", tuple(float(p) for p in self.position))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Geometry) and self.to_dict() == other.to_dict()
-
-    def __hash__(self) -> int:
-        return hash((self.kind, self.size, self.matrix.tobytes(), self.position))
-
-    def mask(self, shape: Sequence[int]) -> MaskArray:
-        """The voxels of an image of spatial `shape` that lie inside: bool (*S)."""
-        return self.mask_in_box([0] * len(self.size), shape)
-
-    def mask_in_box(self, corner: Sequence[int], size: Sequence[int]) -> MaskArray:
-        """The voxels of a box that lie inside: bool (*size)."""
-        return region_mask.mask(self.kind, self.size, self.matrix, self.position, (corner, size))
-
-    @classmethod
-    def of_box(cls, corner: Sequence[int], size: Sequence[int]) -> "Geometry":
-        """The upright cuboid that holds exactly the voxels of a box."""
-        middle = tuple(c + (n - 1) / 2 for c, n in zip(corner, size, strict=True))
-        return cls("cuboid", tuple(size), np.eye(len(middle)), middle)
-
-    def at(self, position: Sequence[float]) -> "Geometry":
-        """The same shape centred elsewhere (image coordinates, voxels)."""
-        return Geometry(self.kind, self.size, self.matrix, tuple(position))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The geometry as JSON."""
-        return {
-            "kind": self.kind,
-            "size": list(self.size),
-            "matrix": self.matrix.tolist(),
-            "position": list(self.position),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Geometry":
-        """The geometry that `to_dict` gave."""
-        return cls(data["kind"], tuple(data["size"]), np.array(data["matrix"]), tuple(data["position"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,6 +282,8 @@ def draw(
     from synthanom.drawing import draw_region
 
     allowed = foreground if within is None else foreground & within
+    if not settings.has_geometry:
+        return _draw_free(rng, allowed, settings)
     proposals = np.empty((PROPOSALS, allowed.ndim))
     drawn = draw_region(rng, region_mask.byte_volume(allowed), proposals, REDRAWS, settings.numbers)
     ellipsoid, size, matrix, corner, start, *spans, count = drawn
@@ -346,6 +300,22 @@ def no_place(allowed: MaskArray) -> NoPlace:
         f"{allowed.shape} and half of it lies in the foreground of {int(allowed.sum())} voxels; "
         "check the foreground mask, or allow smaller shapes (ShapeSettings.smallest)"
     )
+
+
+def _draw_free(rng: np.random.Generator, allowed: MaskArray, settings: ShapeSettings) -> Region:
+    """Draw a region of another form than simple; as `draw`."""
+    from synthanom import free_forms
+
+    for _ in range(REDRAWS):
+        first = draw_geometry(rng, allowed.shape, settings)
+        if settings.form == "organic":
+            mask = free_forms.organic(rng, first)
+        else:
+            mask = free_forms.hull(first, draw_geometry(rng, allowed.shape, settings))
+        corner = free_forms.place(rng, mask, allowed, PROPOSALS)
+        if corner is not None:
+            return Region(None, corner, mask)
+    raise no_place(allowed)
 
 
 def place(rng: np.random.Generator, shape: Geometry, allowed: MaskArray) -> Region | None:

@@ -28,6 +28,8 @@ ORDER = [
     "textures",
     "volumes",
     "preprocess",
+    "geometry",
+    "free_forms",
     "regions",
     "labels",
     "tasks",

@@ -44,7 +44,7 @@ class TaskTable:
 
 def is_batched(task: AbstractTask) -> bool:
     """Whether a task has a batched form; a subclass, or another shape, may be drawn in ways of its own and has none."""
-    return type(task) in BATCHED and type(task.shape) is ShapeSettings
+    return type(task) in BATCHED and type(task.shape) is ShapeSettings and task.shape.has_geometry
 
 
 def task_table(tasks: Sequence[AbstractTask], sets: Sequence[int]) -> TaskTable:

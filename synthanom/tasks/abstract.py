@@ -208,7 +208,7 @@ class AbstractTask(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""
-        data: dict[str, Any] = _listed(asdict(self))
+        data: dict[str, Any] = _listed({**asdict(self), "shape": self.shape.to_dict()})
         return data
 
     @classmethod

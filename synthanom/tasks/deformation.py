@@ -63,6 +63,11 @@ class AbstractDeformation(AbstractTask):
             raise SynthanomError(f"push must be None or (low, high) voxels with 0 < low <= high, got {self.push}")
         if self.order not in (1, 3):
             raise SynthanomError(f"order must be 3 (cubic) or 1 (linear), got {self.order}")
+        if not self.shape.has_geometry:
+            raise SynthanomError(
+                f"{self.name} follows rays to the region's surface and needs a shape with a geometry, got "
+                f'{self.shape}; use ShapeSettings(form="simple"), or another task'
+            )
 
     def sample_params(
         self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None

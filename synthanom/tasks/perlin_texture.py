@@ -51,6 +51,11 @@ class GradientNoiseShape(AbstractShape):
         if not 0 <= self.largest_angle <= math.pi:
             raise SynthanomError(f"largest_angle must lie in [0, pi] radians, got {self.largest_angle}")
 
+    @property
+    def has_geometry(self) -> bool:
+        """No: its regions are masks."""
+        return False
+
     def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> Region:
         """Draw noise until some of it exceeds the threshold in the foreground."""
         allowed = foreground if within is None else foreground & within
