@@ -16,9 +16,15 @@ from synthanom.tasks.own_content import rows_of, show_elsewhere
 
 @dataclass(frozen=True, kw_only=True)
 class LocalShiftParams(AbstractParams):
-    """One shift."""
+    """One shift.
 
-    shift: tuple[int, ...]  # voxels from where a value lands to where it is read
+    Attributes
+    ----------
+    shift : D integers
+        Voxels from where a value lands to where it is read.
+    """
+
+    shift: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,15 @@ from synthanom.tasks.own_content import rows_of, show_elsewhere
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorParams(AbstractParams):
-    """One mirrored ball."""
+    """One mirrored ball.
 
-    axis: int  # spatial axis along which the picture is turned over
+    Attributes
+    ----------
+    axis : int
+        Spatial axis along which the picture is turned over.
+    """
+
+    axis: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,24 @@ KEY_BITS = 53  # of a key: what JSON readers everywhere take for an integer
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseParams(AbstractParams):
-    """Bounds of the noise, and the number that its values follow from."""
+    """Bounds of the noise, and the number that its values follow from.
 
-    least: tuple[float, ...]  # per channel, image intensity units: what every voxel gets
-    spread: tuple[float, ...]  # per channel, image intensity units: times a number in [0, 1) of its own, in addition
-    key: int  # of the generator (Philox) of these numbers, whose raw bits are the same for ever
-    limits: tuple[tuple[float, ...], tuple[float, ...]]  # the result is clipped to it, per channel
+    Attributes
+    ----------
+    least : C numbers, image intensity units
+        What every voxel gets.
+    spread : C numbers, image intensity units
+        Times a number in [0, 1) of its own, in addition.
+    key : int
+        Of the generator (Philox) of these numbers, whose raw bits are the same for ever.
+    limits : (2, C) numbers, image intensity units
+        What the result is clipped to.
+    """
+
+    least: tuple[float, ...]
+    spread: tuple[float, ...]
+    key: int
+    limits: tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

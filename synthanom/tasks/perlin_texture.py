@@ -95,13 +95,27 @@ class GradientNoiseShape(AbstractShape):
 
 @dataclass(frozen=True, kw_only=True)
 class PerlinTextureParams(AbstractParams):
-    """One texture laid over the picture."""
+    """One texture laid over the picture.
 
-    matrix: tuple[tuple[float, ...], ...]  # (D, D): box voxels to donor voxels
-    offset: tuple[float, ...]  # (D,): donor coordinates of the box's first voxel
-    donor_limits: tuple[tuple[float, ...], tuple[float, ...]]  # the texture is clipped to it, per channel
-    beta: float  # weight of the original
-    limits: tuple[tuple[float, ...], tuple[float, ...]]  # the result is clipped to it, per channel
+    Attributes
+    ----------
+    matrix : (D, D) numbers
+        Box voxels to donor voxels.
+    offset : D numbers
+        Donor coordinates of the box's first voxel.
+    donor_limits : (2, C) numbers, image intensity units
+        What the texture is clipped to.
+    beta : float
+        Weight of the original.
+    limits : (2, C) numbers, image intensity units
+        What the result is clipped to.
+    """
+
+    matrix: tuple[tuple[float, ...], ...]
+    offset: tuple[float, ...]
+    donor_limits: tuple[tuple[float, ...], tuple[float, ...]]
+    beta: float
+    limits: tuple[tuple[float, ...], tuple[float, ...]]
 
     @property
     def strength(self) -> float:
@@ -176,7 +190,13 @@ class PerlinTexture(AbstractTask):
 
     @staticmethod
     def change(image: ImageArray, region: Region, params: Any, donor: Sample | None = None) -> ImageArray:
-        """The region's box with the texture over it, clipped to the sample's range: float32 (C, *box)."""
+        """The region's box with the texture over it, clipped to the sample's range: float32 (C, *box).
+
+        Raises
+        ------
+        SynthanomError
+            If there is no donor.
+        """
         if donor is None:
             raise SynthanomError("perlin_texture needs the donor that the parameters were drawn with, got None")
         texture = affine_patch.sample(

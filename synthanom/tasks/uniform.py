@@ -15,10 +15,17 @@ from synthanom.tasks.ball_shape import BallShape
 
 @dataclass(frozen=True, kw_only=True)
 class UniformParams(AbstractParams):
-    """One constant per channel."""
+    """One constant per channel.
 
-    change: tuple[float, ...]  # per channel, image intensity units
-    limits: tuple[tuple[float, ...], tuple[float, ...]]  # the result is clipped to it, per channel
+    Attributes
+    ----------
+    change : C numbers, image intensity units
+    limits : (2, C) numbers, image intensity units
+        What the result is clipped to.
+    """
+
+    change: tuple[float, ...]
+    limits: tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
