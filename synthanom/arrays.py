@@ -3,6 +3,7 @@
 Images are float32 ``(C, [Z,] Y, X)``, masks bool ``([Z,] Y, X)``; ``S`` is the spatial shape, ``D`` its length, 2 or 3.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from synthanom.errors import SynthanomError
 ImageArray = npt.NDArray[np.float32]
 FloatArray = npt.NDArray[np.float64]
 MaskArray = npt.NDArray[np.bool_]
+MaskOrBox = npt.NDArray[np.bool_] | tuple[Sequence[int], Sequence[int]]  # (*S), or corner and size in voxels
 FARTHEST = 1e9  # voxels; no coordinate, and no entry of a matrix, is larger
 Backend = Literal["numpy", "torch"]
 
@@ -86,6 +88,50 @@ def check_mask(mask: npt.NDArray[Any], shape: Sequence[int], *, name: str = "for
             f"{name} must have the image's spatial shape {tuple(shape)}, got {tuple(mask.shape)}; "
             "resample it onto the image's grid"
         )
+
+
+def mask_or_box(given: Any, shape: Sequence[int], *, name: str) -> MaskArray:
+    """The voxels that a mask or a box marks.
+
+    Parameters
+    ----------
+    given : bool array or tensor of shape (*S), or (corner, size)
+        D whole numbers of voxels each.
+    shape : sequence of D ints
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray of shape (*S), bool
+        The mask itself, or a new array.
+
+    Raises
+    ------
+    SynthanomError
+        A mask of another dtype or shape, a box that holds nothing or leaves the image.
+    """
+    if not isinstance(given, list | tuple):
+        mask = as_numpy(given)
+        check_mask(mask, shape, name=name)
+        return mask
+    parts = [np.asarray(part) for part in given]
+    whole = all(part.shape == (len(shape),) and part.dtype.kind in "iu" for part in parts)
+    if len(parts) != 2 or not whole or any(c < 0 or n < 1 or c + n > s for c, n, s in zip(*parts, shape, strict=True)):
+        raise SynthanomError(
+            f"{name} must be a bool mask of shape {tuple(shape)}, or a box in it as (corner, size), {len(shape)} whole "
+            f"numbers of voxels each, got {given!r}; cut the box to the image"
+        )
+    inside = np.zeros(tuple(shape), dtype=np.bool_)
+    inside[box_slices(parts[0].tolist(), parts[1].tolist())] = True
+    return inside
+
+
+def mask_digest(mask: MaskArray) -> str:
+    """SHA-256 of a mask's shape and bits."""
+    digest = hashlib.sha256(repr(tuple(mask.shape)).encode())
+    digest.update(np.packbits(mask).data)
+    return digest.hexdigest()
 
 
 def check_coordinates(values: npt.ArrayLike, *, name: str) -> None:

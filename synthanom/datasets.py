@@ -48,6 +48,7 @@ class AnomalyDataset(Dataset[tuple[torch.Tensor, torch.Tensor, str]]):
     Parameters
     ----------
     samples : sequence of Samples
+        Each may bring a location prior, `Sample.from_array(within=)`.
     task : AbstractTask or Mixture
         A mixture brings labeller, donors and options of its own; its healthy pictures have an empty recipe.
     labeller : AbstractLabeller, `FlippedGaussian()` by default

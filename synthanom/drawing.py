@@ -141,7 +141,7 @@ def draw_region(rng: Any, allowed: Any, proposals: Any, redraws: int, numbers: A
 def pull_centre(region: Any, flat: bool, u: float, centre: Any) -> float:
     """Write the voxel of a region, uint8 (Z, Y, X), that u picks; returns its mean distance to the inner boundary."""
     nth_marked(region, uniform_index(u, count_marked(region)), centre)
-    return mean_distance(region, flat, centre)
+    return mean_distance(region, flat, centre, np.ones(3))
 
 
 @njit(nogil=True, cache=True)

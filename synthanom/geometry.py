@@ -18,7 +18,7 @@ class Geometry:
     Attributes
     ----------
     kind : {"ellipsoid", "cuboid"}
-    size : tuple of D full widths along the shape's own axes, voxels
+    size : tuple of D full widths along the shape's own axes, voxels (of the smallest voxel side, if drawn in mm)
     matrix : ndarray of shape (D, D), float64
         Own axes to image axes (rotation, shear, scale).
     position : tuple of D image coordinates of the centre, voxels

@@ -22,6 +22,8 @@ Otherwise = Literal["raise", "healthy"]
 class Mixture:
     """Tasks with everything that making a picture needs besides the sample: labeller, donors, options.
 
+    Where anomalies may lie is the sample's: `Sample.from_array(within=)`.
+
     Attributes
     ----------
     tasks : sequence of AbstractTask

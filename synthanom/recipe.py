@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from synthanom.arrays import canonical_json
+from synthanom.arrays import MaskArray, canonical_json, mask_digest
 from synthanom.donors import DonorRef
 from synthanom.errors import SynthanomError
 from synthanom.nearest import meant
@@ -29,11 +29,14 @@ class SynthesisOptions:
         Probability of another anomaly after each.
     foreground_only : bool
         Changes outside the foreground are undone before labelling.
+    inside_only : bool
+        Changes outside the location prior are undone before labelling; needs one.
     """
 
     max_anomalies: int = 4
     repeat: float = 0.5
     foreground_only: bool = False
+    inside_only: bool = False
 
     def __post_init__(self) -> None:
         if not (1 <= self.max_anomalies <= 4 and 0 <= self.repeat <= 1):
@@ -42,11 +45,12 @@ class SynthesisOptions:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """The options as JSON."""
+        """The options as JSON; `inside_only` only where it is set, as it came later."""
         return {
             "max_anomalies": self.max_anomalies,
             "repeat": self.repeat,
             "foreground_only": self.foreground_only,
+            **({"inside_only": True} if self.inside_only else {}),
         }
 
 
@@ -60,16 +64,25 @@ class SampleRef:
     shape : tuple of ints, (C, *S)
     sha256 : str
         `Sample.sha256`.
+    within : str
+        Digest of the location prior, where changes outside it are undone; else empty: the regions are what it led to.
     """
 
     id: str
     shape: tuple[int, ...]  # (C, *S)
     sha256: str
+    within: str = ""
 
     @classmethod
-    def of(cls, sample: Sample) -> "SampleRef":
-        """The reference to a sample."""
-        return cls(id=sample.id, shape=tuple(sample.image.shape), sha256=sample.sha256)
+    def of(cls, sample: Sample, within: MaskArray | None = None) -> "SampleRef":
+        """The reference to a sample, and to a location prior without which its picture cannot be made again."""
+        digest = "" if within is None else mask_digest(within)
+        return cls(id=sample.id, shape=tuple(sample.image.shape), sha256=sample.sha256, within=digest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The reference as JSON."""
+        own = {"id": self.id, "shape": list(self.shape), "sha256": self.sha256}
+        return {**own, "within": self.within} if self.within else own
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,7 +169,7 @@ class Recipe:
         """The recipe as JSON (format 1)."""
         return {
             "format": FORMAT,
-            "sample": {"id": self.sample.id, "shape": list(self.sample.shape), "sha256": self.sample.sha256},
+            "sample": self.sample.to_dict(),
             "attempts": self.attempts,
             "options": self.options.to_dict(),
             "anomalies": [anomaly.to_dict() for anomaly in self.anomalies],
@@ -199,7 +212,9 @@ class Recipe:
             sample = data["sample"]
             shape = tuple(int(n) for n in sample["shape"])
             return cls(
-                sample=SampleRef(id=sample["id"], shape=shape, sha256=sample["sha256"]),
+                sample=SampleRef(
+                    id=sample["id"], shape=shape, sha256=sample["sha256"], within=sample.get("within", "")
+                ),
                 attempts=int(data["attempts"]),
                 options=SynthesisOptions(**data["options"]),
                 anomalies=tuple(Anomaly.from_dict(a, shape[1:]) for a in data["anomalies"]),

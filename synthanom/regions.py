@@ -3,9 +3,9 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,15 @@ from synthanom.arrays import FloatArray, MaskArray, box_slices, check_mask
 from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
 from synthanom.geometry import Geometry as Geometry  # found here under its fixed name
 from synthanom.kernels import inner_boundary, region_mask
+from synthanom.nearest import meant
+from synthanom.sample import Sample
 
 PROPOSALS = 32  # places drawn at once, before any is judged
 REDRAWS = 50  # shapes drawn before giving up
 FORMS = ("simple", "organic", "hull")  # of regions
 MARGIN = 1  # voxels around the region's bounding box that stay untouched
+Unit = Literal["voxels", "mm"]
+LATER: Mapping[str, bool] = {"later": True}  # of a settings field that is stored only where it is not the default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +51,38 @@ class AbstractShape(ABC):
         """Whether its regions have a geometry; without one no ray leads to their surface."""
         return True
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return asdict(self)
+    def draw_in(self, rng: np.random.Generator, sample: Sample, within: MaskArray | None = None) -> "Region":
+        """Draw a region in a sample: `draw` on its foreground, unless the shape depends on more of the sample.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        sample : Sample
+        within : ndarray of shape (*S), bool, optional
+            Location prior.
+
+        Raises
+        ------
+        NoPlace
+            If a bounded number of draws found none.
+        """
+        return self.draw(rng, sample.foreground, within)
+
+    @property
+    def physical(self) -> bool:
+        """Whether the voxel size must be known to draw it."""
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeSettings(AbstractShape):
-    """Ellipsoids and cuboids, turned and sheared (sizes as fractions of the image's side along each axis).
+    """Ellipsoids and cuboids, turned and sheared.
 
     Attributes
     ----------
     smallest, largest : float
-        Bounds of the full width; `largest` bounds the rotated shape's extent, too. At most 0.8.
+        Bounds of the full width; `largest` bounds the rotated shape's extent, too. At most 0.8. As the widths, shares
+        of the side along each axis (`unit="voxels"`), or of the shortest side in mm (`unit="mm"`).
     offset, gamma_shape, gamma_scale : float
         Width = offset + Gamma(gamma_shape, gamma_scale).
     shear : float
@@ -68,6 +91,10 @@ class ShapeSettings(AbstractShape):
         "simple" as published; "organic" has the wavy outline of thresholded noise within the drawn shape, as an
         ellipsoid; "hull" is the convex hull of a cuboid and an ellipsoid around one centre, which are drawn one after
         the other. Regions that are not simple are stored as masks; tasks that follow rays to the surface refuse them.
+    unit : {"voxels", "mm"}
+        Where shapes are drawn. "voxels", as in the paper: in voxels, so that where voxels are thicker along an axis
+        anomalies are, too. "mm": in a cube of the shortest side in mm, in steps of the smallest voxel side, and from
+        there by the voxel size into the image: a ball is a ball in the body, and turns are turns there.
 
     References
     ----------
@@ -80,11 +107,15 @@ class ShapeSettings(AbstractShape):
     gamma_shape: float = 2.0
     gamma_scale: float = 0.1
     shear: float = 0.2  # standard deviation of the one off-diagonal entry per row
-    form: str = "simple"
+    form: str = field(default="simple", metadata=LATER)
+    unit: Unit = field(default="voxels", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise SynthanomError(f"form must be one of {', '.join(FORMS)}, got {self.form!r}")
+        check_unit(self.unit)
+        if self.unit == "mm" and self.form != "simple":
+            raise SynthanomError(f"shapes in mm must be of the form simple, got {self.form}; leave unit or form out")
         if not 0 < self.smallest <= self.largest <= 0.8:
             raise SynthanomError(
                 f"sizes must satisfy 0 < smallest <= largest <= 0.8, got {self.smallest} and {self.largest}"
@@ -97,13 +128,22 @@ class ShapeSettings(AbstractShape):
         """Whether they are simple."""
         return self.form == "simple"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values; the form only where it is not simple, as before there were others."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("form", "simple")}
-
     def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> "Region":
-        """As the function `draw`."""
+        """As the function `draw`; in mm only `draw_in`, which knows the voxel size."""
+        if self.physical:
+            raise SynthanomError("shapes in mm need the voxel size, got a foreground alone; use draw_in with a Sample")
         return draw(rng, foreground, self, within)
+
+    def draw_in(self, rng: np.random.Generator, sample: Sample, within: MaskArray | None = None) -> "Region":
+        """As the function `draw`, or `draw_physical`."""
+        if not self.physical:
+            return draw(rng, sample.foreground, self, within)
+        return draw_physical(rng, sample.foreground, self, spacing_of(sample), within)
+
+    @property
+    def physical(self) -> bool:
+        """Whether the voxel size must be known to draw it."""
+        return self.unit == "mm"
 
     @cached_property
     def numbers(self) -> FloatArray:
@@ -293,6 +333,101 @@ def draw(
     return _placed(_drawn_geometry(ellipsoid, size, matrix, position), start, spans)
 
 
+def draw_physical(
+    rng: np.random.Generator,
+    foreground: MaskArray,
+    settings: ShapeSettings,
+    spacing: Sequence[float],
+    within: MaskArray | None = None,
+) -> Region:
+    """As `draw`, with the shape drawn in mm.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    foreground : ndarray of shape (*S), bool
+    settings : ShapeSettings
+        Its sizes are shares of the shortest side in mm.
+    spacing : sequence of D floats
+        Voxel size in mm, in axis order.
+    within : ndarray of shape (*S), bool, optional
+        Location prior.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    NoPlace
+        If none of 50 shapes has a place.
+
+    Notes
+    -----
+    With the spacing t, the shape is drawn for a cube of round(min(S_i t_i) / min(t)) voxels of side min(t); of its
+    matrix M the image has diag(min(t) / t) M. Where all t_i and all S_i are equal, it is the region that `draw` draws.
+    """
+    allowed = foreground if within is None else foreground & within
+    for _ in range(REDRAWS):
+        region = place(rng, draw_physical_geometry(rng, allowed.shape, settings, spacing), allowed)
+        if region is not None:
+            return region
+    raise no_place(allowed)
+
+
+def draw_physical_geometry(
+    rng: np.random.Generator, shape: Sequence[int], settings: ShapeSettings, spacing: Sequence[float]
+) -> Geometry:
+    """As `draw_geometry`, in mm.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    shape : sequence of D ints
+    settings : ShapeSettings
+    spacing : sequence of D floats
+        Voxel size in mm, in axis order.
+
+    Returns
+    -------
+    Geometry
+        Its own axes in units of the smallest voxel side.
+    """
+    step = min(spacing)
+    side = max(1, round(min(n * s for n, s in zip(shape, spacing, strict=True)) / step))
+    drawn = draw_geometry(rng, (side,) * len(shape), settings)
+    return Geometry(drawn.kind, drawn.size, np.diag([step / s for s in spacing]) @ drawn.matrix, drawn.position)
+
+
+def spacing_of(sample: Sample) -> tuple[float, ...]:
+    """The voxel size of a sample in mm, in axis order.
+
+    Raises
+    ------
+    SynthanomError
+        If it is unknown.
+    """
+    if sample.spacing is None:
+        raise SynthanomError(
+            f"{sample.id}: unit 'mm' needs the voxel size, got none; pass spacing= or affine= to Sample.from_array, or "
+            "use unit 'voxels'"
+        )
+    return sample.spacing
+
+
+def check_unit(unit: str) -> None:
+    """Refuse another unit than voxels or mm.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if unit not in get_args(Unit):
+        raise SynthanomError(
+            f"unit must be one of {', '.join(get_args(Unit))}, got {unit!r}{meant(unit, get_args(Unit))}"
+        )
+
+
 def no_place(allowed: MaskArray) -> NoPlace:
     """What to raise where `REDRAWS` shapes were drawn and none has a place, `allowed` being what they may lie on."""
     return NoPlace(
@@ -357,7 +492,7 @@ def _placed(geometry: Geometry, start: npt.NDArray[np.int64], spans: Sequence[An
     return Region(geometry, tuple(start[flat:].tolist()), mask.reshape(mask.shape[flat:]))
 
 
-def mean_boundary_distance(region: MaskArray, centre: Sequence[float]) -> float:
+def mean_boundary_distance(region: MaskArray, centre: Sequence[float], spacing: Sequence[float] | None = None) -> float:
     """Mean distance from a point to the region's inner boundary.
 
     The inner boundary is the region minus its erosion by the cross-shaped element; beyond the array is outside.
@@ -366,18 +501,20 @@ def mean_boundary_distance(region: MaskArray, centre: Sequence[float]) -> float:
     ----------
     region : ndarray of shape (*box), bool
     centre : D coordinates in that array, voxels
+    spacing : D floats, optional
+        Voxel size in mm.
 
     Returns
     -------
     float
-        Voxels.
+        Voxels; mm where the spacing is given.
 
     Raises
     ------
     UnsuitableRegion
         For an empty region.
     """
-    distance = inner_boundary.mean_distance(region, centre)
+    distance = inner_boundary.mean_distance(region, centre, spacing)
     if math.isnan(distance):
         raise UnsuitableRegion("a region must hold at least one voxel, got none")
     return distance

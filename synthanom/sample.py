@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, ImageArray, MaskArray, check_mask, value_range
+from synthanom.arrays import FloatArray, ImageArray, MaskArray, MaskOrBox, check_mask, mask_or_box, value_range
 from synthanom.errors import NormalisationWarning, SynthanomError
 
 MIN_SIDE = 12  # voxels; below it the smallest region and its margin do not fit (specs: sides at least 12)
@@ -36,6 +36,8 @@ class Sample:
         Names the image; keys its random stream.
     subject : str
         Whom the image shows: folds and donors go by it.
+    within : ndarray of shape (*S), bool, or None
+        Location prior: at least half of every anomaly lies in the foreground and in this mask.
     """
 
     image: ImageArray
@@ -44,6 +46,7 @@ class Sample:
     affine: FloatArray | None
     id: str
     subject: str
+    within: MaskArray | None = None
 
     @classmethod
     def from_array(
@@ -56,6 +59,7 @@ class Sample:
         subject: str | None = None,
         *,
         channels: int | None = None,
+        within: MaskOrBox | None = None,
     ) -> "Sample":
         """Check and cast an image with what is known about it.
 
@@ -73,12 +77,15 @@ class Sample:
             `subject` defaults to `id`.
         channels : int, optional
             Number of channels to insist on; needed for more than 8.
+        within : bool array of shape (*S), or (corner, size) of a box in voxels, optional
+            Location prior.
 
         Raises
         ------
         SynthanomError
             Wrong shape or dtype, more than 8 channels without `channels`, NaN or infinity, a side under 12 voxels,
-            an empty foreground, a foreground of another shape, a spacing that is not positive.
+            an empty foreground, a foreground of another shape, a spacing that is not positive, a `within` that has no
+            voxel in the foreground.
 
         Warns
         -----
@@ -97,6 +104,7 @@ class Sample:
             affine=matrix,
             id=str(id),
             subject=str(id if subject is None else subject),
+            within=None if within is None else _cast_within(within, mask, id),
         )
         unusual = sample.unusual_scale()
         if unusual is not None:
@@ -194,6 +202,18 @@ def _cast_foreground(foreground: npt.ArrayLike | None, shape: tuple[int, ...], n
         mask = np.array(given, order="C", copy=_must_copy(given))
     if not mask.any():
         raise SynthanomError(f"{name}: foreground must hold at least one voxel, got none; None means the whole image")
+    mask.flags.writeable = False
+    return mask
+
+
+def _cast_within(within: MaskOrBox, foreground: MaskArray, name: str) -> MaskArray:
+    """The checked location prior as a read-only bool copy."""
+    given = mask_or_box(within, foreground.shape, name=f"{name}: within")
+    if not (given & foreground).any():
+        raise SynthanomError(
+            f"{name}: within must mark at least one voxel of the foreground, got none; None allows the whole foreground"
+        )
+    mask = np.array(given, order="C", copy=_must_copy(given))
     mask.flags.writeable = False
     return mask
 

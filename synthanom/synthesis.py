@@ -8,7 +8,7 @@ import numpy as np
 
 from synthanom import donors as donor_sets
 from synthanom import regions
-from synthanom.arrays import ImageArray, MaskArray, box_slices, check_mask
+from synthanom.arrays import ImageArray, MaskArray, MaskOrBox, box_slices, mask_digest, mask_or_box
 from synthanom.donors import Donors
 from synthanom.errors import NothingVisible, SynthanomError, UnsuitableRegion
 from synthanom.labels import AbstractLabeller, Box, merge_boxes
@@ -80,7 +80,8 @@ def synthesise(
     max_anomalies: int = 4,
     repeat: float = 0.5,
     foreground_only: bool = False,
-    within: MaskArray | None = None,
+    inside_only: bool = False,
+    within: MaskOrBox | None = None,
 ) -> Result:
     """Make one to four anomalies of one kind in a picture, and label what changed.
 
@@ -99,8 +100,11 @@ def synthesise(
         Probability of another anomaly after each.
     foreground_only : bool
         Undo changes outside the foreground before labelling.
-    within : ndarray of shape (*S), bool, optional
-        Location prior: at least half of each region lies in the foreground and in this mask.
+    inside_only : bool
+        Undo changes outside `within` before labelling.
+    within : ndarray of shape (*S), bool, or (corner, size) of a box in voxels, optional
+        Location prior: at least half of each region lies in the foreground and in this mask. By default the sample's
+        own (`Sample.within`), if it has one.
 
     Returns
     -------
@@ -113,18 +117,20 @@ def synthesise(
     NothingVisible
         If 8 attempts changed too little to be labelled.
     SynthanomError
-        For settings or donors that do not fit the sample.
+        For settings, donors or a location prior that do not fit the sample.
     """
-    options = SynthesisOptions(max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only)
-    if within is not None:
-        check_mask(within, sample.shape, name="within")
+    options = SynthesisOptions(
+        max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only, inside_only=inside_only
+    )
+    prior = _prior(sample, within)
+    cut = _cut(options, prior)
     available = donor_sets.donors_for(task, donors)
     for attempt in range(1, ATTEMPTS + 1):
-        drawn = draw_anomalies(rng, sample, task, available, options, within)
+        drawn = draw_anomalies(rng, sample, task, available, options, prior)
         recipe = Recipe(
-            sample=SampleRef.of(sample), attempts=attempt, options=options, anomalies=tuple(a for a, _ in drawn)
+            sample=SampleRef.of(sample, cut), attempts=attempt, options=options, anomalies=tuple(a for a, _ in drawn)
         )
-        result, peak = _make(sample, recipe, [donor for _, donor in drawn], labeller)
+        result, peak = _make(sample, recipe, [donor for _, donor in drawn], labeller, cut)
         if peak >= labeller.visible and peak > 0:
             return result
     raise NothingVisible(
@@ -133,7 +139,28 @@ def synthesise(
     )
 
 
-def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors: Donors | None = None) -> Result:
+def _prior(sample: Sample, within: MaskOrBox | None) -> MaskArray | None:
+    """The location prior that counts for a sample."""
+    return sample.within if within is None else mask_or_box(within, sample.shape, name="within")
+
+
+def _cut(options: SynthesisOptions, prior: MaskArray | None) -> MaskArray | None:
+    """Outside of which changes are undone, besides the foreground; None if they are not."""
+    if options.inside_only and prior is None:
+        raise SynthanomError(
+            "inside_only needs a location prior, got none; pass within=, or Sample.from_array(within=)"
+        )
+    return prior if options.inside_only else None
+
+
+def replay(
+    sample: Sample,
+    recipe: Recipe,
+    labeller: AbstractLabeller,
+    *,
+    donors: Donors | None = None,
+    within: MaskOrBox | None = None,
+) -> Result:
     """Make the same picture again from its recipe.
 
     Parameters
@@ -144,6 +171,8 @@ def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors
     labeller : AbstractLabeller
     donors : sequence of Samples, optional
         Must hold the donors that the recipe names.
+    within : as for `synthesise`
+        Counts only if the recipe was drawn with `inside_only`.
 
     Returns
     -------
@@ -152,7 +181,7 @@ def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors
     Raises
     ------
     SynthanomError
-        If the sample or a donor is another one, or a donor is missing.
+        If the sample, a donor or the location prior is another one, or a donor or the prior is missing.
     """
     if sample.sha256 != recipe.sample.sha256:
         raise SynthanomError(
@@ -163,7 +192,13 @@ def replay(sample: Sample, recipe: Recipe, labeller: AbstractLabeller, *, donors
         None if anomaly.donor is None else donor_sets.find(anomaly.task_class, anomaly.donor, donors)
         for anomaly in recipe.anomalies
     ]
-    return _make(sample, recipe, chosen, labeller)[0]
+    cut = _cut(recipe.options, _prior(sample, within))
+    if cut is not None and mask_digest(cut) != recipe.sample.within:
+        raise SynthanomError(
+            f"the recipe of {recipe.sample.id!r} undoes changes outside a location prior with digest "
+            f"{recipe.sample.within[:12]}, got one with {mask_digest(cut)[:12]}; pass the same within="
+        )
+    return _make(sample, recipe, chosen, labeller, cut)[0]
 
 
 def synthesise_batch(
@@ -180,6 +215,8 @@ def synthesise_batch(
     max_anomalies: int = 4,
     repeat: float = 0.5,
     foreground_only: bool = False,
+    inside_only: bool = False,
+    within: "torch.Tensor | Sequence[MaskOrBox | None] | None" = None,
     way: Way = "auto",
 ) -> Batch:
     """Make anomalies in every picture of a batch; sample i equals `synthesise` with generator i.
@@ -194,7 +231,9 @@ def synthesise_batch(
         Philox generators are drawn from fastest, `streams.KeyedStreams` before all.
     donors : as for `synthesise`, or a `batched.DonorPool`, which keeps them on the device from call to call
     ids, subjects, spacings : as for `Sample.from_array`
-    max_anomalies, repeat, foreground_only : as for `synthesise`
+    max_anomalies, repeat, foreground_only, inside_only : as for `synthesise`
+    within : bool tensor of shape (B, *S), or a sequence of B masks, boxes or Nones, optional
+        Location priors, as for `synthesise`; a batch with any is made by samples.
     way : {"auto", "samples", "batched"}
         "samples" makes one after another by the compiled kernels, on the CPU; "batched" makes all at once, where
         `images` are; "auto" takes the first for tensors on the CPU, where it is faster, and the second elsewhere.
@@ -213,8 +252,8 @@ def synthesise_batch(
     -----
     Made by samples, pictures equal those of `synthesise` bit for bit. Batched, recipes are the same, and pictures and
     labels agree within 1e-3 of their range; recipes are written down when they are first read, so `images` and
-    `foregrounds` must not be written to before that. Tasks and labellers that have no batched form, and the few samples
-    whose place must be searched for exhaustively, are made by samples in any case.
+    `foregrounds` must not be written to before that. Tasks and labellers that have no batched form, batches with a
+    location prior, and the few samples whose place must be searched for exhaustively, are made by samples in any case.
     """
     from synthanom.batched.inputs import BatchInputs
     from synthanom.batched.pool import DonorPool
@@ -232,13 +271,16 @@ def synthesise_batch(
         spacings=[None] * count if spacings is None else list(spacings),
         tasks=[task_or_tasks] * count if isinstance(task_or_tasks, AbstractTask) else list(task_or_tasks),
         donors=[own] * count,
-        options=SynthesisOptions(max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only),
+        options=SynthesisOptions(
+            max_anomalies=max_anomalies, repeat=repeat, foreground_only=foreground_only, inside_only=inside_only
+        ),
+        withins=[None] * count if within is None else list(within),
         generators=rng.spawn(count) if isinstance(rng, np.random.Generator) else rng,
     )
     if way != "samples" and (way == "batched" or images.device.type != "cpu"):
         from synthanom.batched.making import can_make, make_batch
 
-        if can_make(inputs.tasks, labeller):
+        if can_make(inputs.tasks, labeller) and not inputs.placed:
             return make_batch(inputs, labeller, donors).batch
     return _make_samples(inputs, labeller)
 
@@ -314,7 +356,11 @@ def _draw_anomaly(
 
 
 def _make(
-    sample: Sample, recipe: Recipe, donors: Sequence[Sample | None], labeller: AbstractLabeller
+    sample: Sample,
+    recipe: Recipe,
+    donors: Sequence[Sample | None],
+    labeller: AbstractLabeller,
+    cut: MaskArray | None,
 ) -> tuple[Result, float]:
     """Apply a recipe's anomalies one after another and label the outcome once; also the largest pointwise label."""
     image = sample.image.copy()
@@ -334,7 +380,9 @@ def _make(
     for corner, size in boxes:
         box = box_slices(corner, size)
         if recipe.options.foreground_only:
-            _undo_outside(image, region, sample, box)
+            _undo_outside(image, region, sample, box, sample.foreground[box])
+        if cut is not None:
+            _undo_outside(image, region, sample, box, cut[box])
         part = (slice(None), *box)
         # regions never touch the faces of their boxes, so no component spans two of these
         own = None if strength is None else strength[box]
@@ -343,9 +391,10 @@ def _make(
     return Result(image=image, label=label, region=region, recipe=recipe, boxes=tuple(boxes)), peak
 
 
-def _undo_outside(image: ImageArray, region: MaskArray, sample: Sample, box: tuple[slice, ...]) -> None:
-    """Put the original values back outside the foreground of a box, in place."""
+def _undo_outside(
+    image: ImageArray, region: MaskArray, sample: Sample, box: tuple[slice, ...], inside: MaskArray
+) -> None:
+    """Put the original values of a box back where it is not marked by `inside` (*box), in place."""
     part = (slice(None), *box)
-    inside = sample.foreground[box]
     image[part] = np.where(inside, image[part], sample.image[part])
     region[box] &= inside

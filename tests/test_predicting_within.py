@@ -140,4 +140,4 @@ def test_a_region_that_the_model_does_not_see_skips_its_scan(tmp_path):
 
 def test_a_table_may_come_from_a_spreadsheet(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"\xef\xbb\xbfid,y0,y1,x0,x1\r\np/1,0,4,0,4\r\n\r\n")
-    assert list(asked_within(str(tmp_path / "b.csv"), 2).boxes) == ["p/1"]
+    assert list(asked_within(str(tmp_path / "b.csv"), 2).table.boxes) == ["p/1"]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthanom.arrays import as_numpy
+from synthanom.arrays import MaskOrBox, as_numpy
 from synthanom.donors import Donors
 from synthanom.errors import SynthanomError
 from synthanom.recipe import SynthesisOptions
@@ -29,6 +29,7 @@ class BatchInputs:
     donors : B sequences of Samples, DonorSets, mappings from task names to either, or Nones
     options : SynthesisOptions
     generators : B numpy Generators
+    withins : B location priors, each a mask, a box or None; none by default
     """
 
     images: Tensor
@@ -40,12 +41,20 @@ class BatchInputs:
     donors: Sequence[Donors | None]
     options: SynthesisOptions
     generators: Sequence[np.random.Generator]
+    withins: Sequence[MaskOrBox | None] = ()
 
     def __post_init__(self) -> None:
         count = len(self.images)
         for name in ("tasks", "generators", "ids", "subjects", "spacings", "donors"):
             if len(getattr(self, name)) != count:
                 raise SynthanomError(f"a batch of {count} needs {count} {name}, got {len(getattr(self, name))}")
+        if len(self.withins) not in (0, count):
+            raise SynthanomError(f"a batch of {count} needs within for {count}, got {len(self.withins)}")
+
+    @property
+    def placed(self) -> bool:
+        """Whether any sample has a location prior, for which there is no batched form."""
+        return self.options.inside_only or any(within is not None for within in self.withins)
 
     def sample(self, index: int) -> Sample:
         """Sample `index` on the host.
@@ -64,4 +73,5 @@ class BatchInputs:
             id=self.ids[index],
             subject=self.subjects[index],
             channels=image.shape[0],
+            within=self.withins[index] if self.withins else None,
         )

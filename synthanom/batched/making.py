@@ -242,6 +242,8 @@ def make_batch(
             f"a batch is made on a device by the paper's five tasks and FlippedGaussian only, got "
             f"{sorted({type(t).__name__ for t in inputs.tasks})} and {type(labeller).__name__}; use way='samples'"
         )
+    if inputs.placed:
+        raise SynthanomError("samples with a location prior are not made on a device, got such; use way='samples'")
     pool = donors if isinstance(donors, DonorPool) else DonorPool(None, inputs.images.device)
     sets = [pool.set_for(task, own) for task, own in zip(inputs.tasks, inputs.donors, strict=True)]
     maker = BatchMaker(

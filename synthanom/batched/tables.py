@@ -43,8 +43,9 @@ class TaskTable:
 
 
 def is_batched(task: AbstractTask) -> bool:
-    """Whether a task has a batched form; a subclass, or another shape, may be drawn in ways of its own and has none."""
-    return type(task) in BATCHED and type(task.shape) is ShapeSettings and task.shape.has_geometry
+    """Whether a task has a batched form: a subclass, another shape, a setting in mm may be drawn in ways of its own."""
+    simple = type(task.shape) is ShapeSettings and task.shape.has_geometry
+    return type(task) in BATCHED and simple and not task.physical
 
 
 def task_table(tasks: Sequence[AbstractTask], sets: Sequence[int]) -> TaskTable:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthanom.arrays import as_numpy
+from synthanom.arrays import MaskArray, as_numpy
 from synthanom.batched.inputs import BatchInputs
 from synthanom.batched.making import can_make, make_batch
 from synthanom.batched.pool import DonorPool
@@ -38,6 +38,7 @@ class SampleBatch(NamedTuple):
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     spacings: tuple[tuple[float, ...] | None, ...]
+    withins: tuple[MaskArray | None, ...] = ()  # location priors, on the host; none at all is an empty tuple
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "SampleBatch":
         """The batch on another device."""
@@ -55,6 +56,7 @@ class SampleBatch(NamedTuple):
             id=self.ids[index],
             subject=self.subjects[index],
             channels=int(self.images.shape[1]),
+            within=self.withins[index] if self.withins else None,
         )
 
 
@@ -86,12 +88,14 @@ def collate_samples(samples: Sequence[Sample]) -> SampleBatch:
     shapes = {sample.image.shape: sample.id for sample in samples}
     if len(shapes) > 1:
         raise SynthanomError(f"samples of one batch must have one shape, got {shapes}; crop, pad or resample them")
+    priors = tuple(sample.within for sample in samples)
     return SampleBatch(
         images=torch.from_numpy(np.stack([sample.image for sample in samples])),
         foregrounds=torch.from_numpy(np.stack([sample.foreground for sample in samples])),
         ids=tuple(sample.id for sample in samples),
         subjects=tuple(sample.subject for sample in samples),
         spacings=tuple(sample.spacing for sample in samples),
+        withins=priors if any(prior is not None for prior in priors) else (),
     )
 
 
@@ -147,7 +151,10 @@ class BatchSynthesis:
         orders = [self.mixture.order(name, seed=self.seed, draw=named) for name in batch.ids]
         first = {k: order[0] for k, order in enumerate(orders) if order}
         canvas = _Canvas.of(batch)
-        alone = self._together(batch, first, named, canvas) if self._by_batches(batch.images.device) else list(first)
+        # samples with a location prior have no batched form
+        free = {k: task for k, task in first.items() if not batch.withins or batch.withins[k] is None}
+        alone = [k for k in first if k not in free]
+        alone += self._together(batch, free, named, canvas) if self._by_batches(batch.images.device) else list(free)
         for k in alone:
             result = self.mixture.make(batch.sample(k), seed=self.seed, draw=named)
             if result is not None:
@@ -156,7 +163,8 @@ class BatchSynthesis:
 
     def _by_batches(self, device: torch.device) -> bool:
         wanted = self.way == "batched" or (self.way == "auto" and device.type != "cpu")
-        return wanted and can_make(self.mixture.tasks, self.mixture.labeller)
+        made_so = can_make(self.mixture.tasks, self.mixture.labeller) and not self.mixture.options.inside_only
+        return wanted and made_so
 
     def _together(
         self, batch: SampleBatch, tasks: Mapping[int, AbstractTask], draw: int | str, canvas: "_Canvas"

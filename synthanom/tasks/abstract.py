@@ -100,7 +100,12 @@ class AbstractTask(ABC):
         NoPlace
             If there is no such region.
         """
-        return self.shape.draw(rng, sample.foreground, within)
+        return self.shape.draw_in(rng, sample, within)
+
+    @property
+    def physical(self) -> bool:
+        """Whether the voxel size must be known: a setting is in mm."""
+        return self.shape.physical
 
     @abstractmethod
     def sample_params(
@@ -207,9 +212,8 @@ class AbstractTask(ABC):
         return back_to(result.image, image), back_to(result.label, image)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON."""
-        data: dict[str, Any] = _listed({**asdict(self), "shape": self.shape.to_dict()})
-        return data
+        """The settings as JSON; those that came later (`regions.LATER`) only where they are set."""
+        return _stored(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -312,6 +316,13 @@ def known_fields(cls: type[Any], data: Mapping[str, Any]) -> Mapping[str, Any]:
 def limits_of(sample: Sample) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """A sample's range per channel as plain numbers: (smallest, largest)."""
     return sample.range_numbers
+
+
+def _stored(settings: Any) -> dict[str, Any]:
+    """The fields of a settings dataclass as JSON, settings within it included."""
+    kept = [f for f in fields(settings) if not (f.metadata.get("later") and getattr(settings, f.name) == f.default)]
+    values = {f.name: getattr(settings, f.name) for f in kept}
+    return {name: _stored(value) if is_dataclass(value) else _listed(value) for name, value in values.items()}
 
 
 def _listed(value: Any) -> Any:

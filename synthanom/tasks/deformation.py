@@ -1,6 +1,7 @@
 """What sink and source share: drawing a centre and a strength, warping the box."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from synthanom.errors import SynthanomError, UnsuitableRegion
 from synthanom.kernels import radial_warp
 from synthanom.kernels.radial_warp import Direction
 from synthanom.kernels.region_mask import byte_volume
-from synthanom.regions import Region, deformation_strength
+from synthanom.regions import LATER, Region, Unit, check_unit, deformation_strength, mean_boundary_distance, spacing_of
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
 
@@ -44,10 +45,12 @@ class AbstractDeformation(AbstractTask):
     Attributes
     ----------
     push : (low, high) or None
-        Bounds, in voxels, of how far intensities are pushed at most ((0.5, 10) suits 256-pixel radiographs); None
-        draws strengths that ignore the region's size.
+        Bounds, in voxels or mm (`unit`), of how far intensities are pushed at most ((0.5, 10) suits 256-pixel
+        radiographs); None draws strengths that ignore the region's size.
     order : {3, 1}
         Cubic B-spline or linear interpolation.
+    unit : {"voxels", "mm"}
+        Of `push`: it is taken relative to the mean distance to the region's boundary, which is then in mm, too.
     """
 
     kind: ClassVar[str] = "deform"
@@ -57,8 +60,10 @@ class AbstractDeformation(AbstractTask):
 
     push: tuple[float, float] | None = (0.5, 5.0)
     order: int = 3
+    unit: Unit = field(default="voxels", metadata=LATER)
 
     def __post_init__(self) -> None:
+        check_unit(self.unit)
         if self.push is not None and not (len(self.push) == 2 and 0 < self.push[0] <= self.push[1]):
             raise SynthanomError(f"push must be None or (low, high) voxels with 0 < low <= high, got {self.push}")
         if self.order not in (1, 3):
@@ -73,8 +78,14 @@ class AbstractDeformation(AbstractTask):
         self, rng: np.random.Generator, sample: Sample, region: Region, donor: Sample | None = None
     ) -> DeformationParams:
         """Draw the centre and the strength."""
-        del sample, donor
-        return draw_deformation(rng, region, self.push, self.order)
+        del donor
+        spacing = spacing_of(sample) if self.unit == "mm" else None
+        return draw_deformation(rng, region, self.push, self.order, spacing)
+
+    @property
+    def physical(self) -> bool:
+        """Whether the voxel size must be known: shape or push are in mm."""
+        return self.shape.physical or self.unit == "mm"
 
     @staticmethod
     def touched(before: ImageArray, after: ImageArray, region: Region, params: Any) -> MaskArray:
@@ -84,13 +95,19 @@ class AbstractDeformation(AbstractTask):
 
 
 def draw_deformation(
-    rng: np.random.Generator, region: Region, push: tuple[float, float] | None, order: int
+    rng: np.random.Generator,
+    region: Region,
+    push: tuple[float, float] | None,
+    order: int,
+    spacing: Sequence[float] | None = None,
 ) -> DeformationParams:
     """Draw a centre uniformly from the region's voxels and a strength for it.
 
     Parameters
     ----------
     push : (low, high) bounds of the largest push in voxels, or None for strengths that ignore the region's size
+    spacing : D floats, optional
+        Voxel size in mm, if the bounds are in mm.
 
     Raises
     ------
@@ -101,6 +118,7 @@ def draw_deformation(
 
     local = np.zeros(3, dtype=np.int64)
     distance = float(pull_centre(byte_volume(region.mask), region.mask.ndim == 2, rng.random(), local))
+    centre = local[3 - region.mask.ndim :].tolist()
     u = rng.random()
     if push is None:
         low, high = FREE_EXPONENT
@@ -108,15 +126,16 @@ def draw_deformation(
     else:
         if not distance >= SMALLEST_DISTANCE:
             raise UnsuitableRegion(f"a deformation needs its boundary at least 1 voxel away, got {distance:.3g}")
+        if spacing is not None:
+            distance = mean_boundary_distance(region.mask, centre, spacing)
         factor = deformation_strength(distance, push_distance(distance, push, u))
-    centre = local[3 - region.mask.ndim :].tolist()
     return DeformationParams(
         centre=tuple(c + v for c, v in zip(region.corner, centre, strict=True)), factor=factor, order=order
     )
 
 
 def push_distance(distance: float, push: tuple[float, float], u: float) -> float:
-    """The push in voxels that u in [0, 1) picks for a mean boundary distance, within `push` and the region's bounds."""
+    """The push that u in [0, 1) picks for a mean boundary distance, within both bounds, in one unit."""
     from synthanom.drawing import push_distance as compiled
 
     return float(compiled(float(distance), float(push[0]), float(push[1]), float(u)))

@@ -6,14 +6,16 @@ from synthanom.arrays import MaskArray, pad_triple
 from synthanom.kernels.region_mask import byte_volume
 
 
-def mean_distance(region: MaskArray, centre: Sequence[float]) -> float:
-    """Mean distance in voxels from a point to the voxels of a region that have a face neighbour outside.
+def mean_distance(region: MaskArray, centre: Sequence[float], spacing: Sequence[float] | None = None) -> float:
+    """Mean distance from a point to the voxels of a region that have a face neighbour outside.
 
     Parameters
     ----------
     region : ndarray of shape (*box), bool
         Beyond the array is outside.
     centre : D coordinates in that array, voxels
+    spacing : D lengths of a voxel's sides, optional
+        1 by default: distances are in voxels.
 
     Returns
     -------
@@ -22,4 +24,5 @@ def mean_distance(region: MaskArray, centre: Sequence[float]) -> float:
     """
     from synthanom.kernels.inner_boundary.cpu import mean_distance as kernel
 
-    return float(kernel(byte_volume(region), region.ndim == 2, pad_triple(centre, 0.0)))
+    steps = pad_triple((1.0,) * region.ndim if spacing is None else spacing, 1.0)
+    return float(kernel(byte_volume(region), region.ndim == 2, pad_triple(centre, 0.0), steps))

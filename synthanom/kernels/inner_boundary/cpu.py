@@ -9,9 +9,10 @@ from synthanom.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def mean_distance(region: Any, flat: bool, centre: Any) -> float:
+def mean_distance(region: Any, flat: bool, centre: Any, steps: Any) -> float:
     """Mean distance from `centre` to the inner boundary of a region, uint8 (Z, Y, X); nan if there is none.
 
+    `steps` (3,) are the lengths of a voxel's sides: all 1 change nothing, to the last bit.
     `flat` ignores the first axis (a picture); a volume's box of one layer has the outside above and below it.
     """
     nz, ny, nx = region.shape
@@ -21,12 +22,12 @@ def mean_distance(region: Any, flat: bool, centre: Any) -> float:
     for z in range(nz):
         for y in range(ny):
             mark_edge(edge, region, z, y, flat)
-            across = (z - centre[0]) ** 2 + (y - centre[1]) ** 2
+            across = ((z - centre[0]) * steps[0]) ** 2 + ((y - centre[1]) * steps[1]) ** 2
             for k in range(eights.size):
                 if eights[k] != 0:  # most of a row lies outside or deep inside
                     for x in range(8 * k, 8 * k + 8):
                         if edge[x] != 0:
-                            total += math.sqrt(across + (x - centre[2]) ** 2)
+                            total += math.sqrt(across + ((x - centre[2]) * steps[2]) ** 2)
                             count += 1
     return total / count if count > 0 else math.nan
 
