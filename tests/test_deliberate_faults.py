@@ -131,7 +131,7 @@ FAULTS = [
     ("tasks/perlin_texture.py", "params.beta) * own", "params.beta) * texture", "test_tasks_outliers.py -k laid_over"),
     ("tasks/perlin_texture.py", "usable[box] & (", "(", "test_tasks_outliers.py -k lie_in_the_foreground"),
     ("tasks/perlin_texture.py", "uniform_index(rng.random(), m + 1)", "m", "test_tasks_outliers.py -k cells_have"),
-    ("free_forms.py", "np.argmax(sizes[1:])", "np.argmin(sizes[1:])", "test_free_forms.py -k definition"),
+    ("free_forms.py", "np.argmax(sizes[1:])", "np.argmin(sizes[1:])", "test_free_forms.py -k largest"),
     ("free_forms.py", ".max(axis=0)", ".min(axis=0)", "test_free_forms.py -k hull"),
     ("free_forms.py", ">= count)\n", "> count)\n", "test_free_forms.py -k uniform"),
     ("tasks/deformation.py", "not self.shape.has_geometry", "False", "test_free_forms.py -k refuse"),

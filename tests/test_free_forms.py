@@ -14,7 +14,7 @@ from scipy.spatial import Delaunay
 from synthanom import replay, synthesise, synthesise_batch, tasks
 from synthanom.batched.making import can_make
 from synthanom.errors import NoPlace, SynthanomError
-from synthanom.free_forms import hull, organic, overlaps, place
+from synthanom.free_forms import _largest_part, hull, organic, overlaps, place
 from synthanom.geometry import Geometry
 from synthanom.labels import FlippedGaussian
 from synthanom.recipe import Recipe
@@ -214,3 +214,11 @@ def test_batches_with_free_regions_are_made_by_samples(form):
         alone = synthesise(sample, task, LABELLER, rng=stream(1, sample.id, "free", 0))
         np.testing.assert_array_equal(batch.images[k].numpy(), alone.image)
         assert batch.recipes[k] == alone.recipe
+
+
+def test_only_the_largest_part_stays():
+    marked = np.zeros((9, 9), bool)
+    marked[1, 1:3] = marked[3:6, 3:6] = marked[7, 7] = True
+    expected = np.zeros((9, 9), bool)
+    expected[3:6, 3:6] = True
+    np.testing.assert_array_equal(_largest_part(marked), expected)
