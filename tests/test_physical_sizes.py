@@ -192,3 +192,8 @@ def test_batches_are_made_by_samples():
 def test_tasks_are_physical_where_a_setting_is():
     assert isinstance(tasks.Sink(), AbstractTask) and not tasks.Sink().physical
     assert dataclasses.replace(tasks.Sink(), unit="mm").physical and tasks.IntraBlend(shape=MM).physical
+
+
+def test_other_forms_are_drawn_in_voxels_only():
+    with pytest.raises(SynthanomError, match="shapes in mm must be of the form simple, got hull"):
+        ShapeSettings(unit="mm", form="hull")
