@@ -265,7 +265,8 @@ def task_pictures(at: Scene) -> Iterator[tuple[str, bytes]]:
     """The whole slice before and after each task, the change and the label."""
     texture = TextureDonors(shape=at.sample.shape, total=1)[0]
     donors = {"intra_blend": at.other, "inter_blend": texture}
-    for name, cls in list(tasks.TASKS.items())[:5]:
+    for name in tasks.PAPER_TASKS:
+        cls = tasks.TASKS[name]
         after, label = changed(at, cls(), donor=donors.get(name))
         yield (
             name,
