@@ -127,6 +127,7 @@ def _compared(first: Manifest, other: Manifest) -> Iterator[tuple[str, Any, Any]
     yield "tasks", _tasks(first), _tasks(other)
     for name in CONFIGURATION:
         yield name, first.configuration.get(name), other.configuration.get(name)
+    yield "having location priors", _placed(first), _placed(other)
     yield "donors", _donors(first), _donors(other)
     yield "the number of folds", _folds(first), _folds(other)
 
@@ -137,6 +138,11 @@ def _tasks(manifest: Manifest) -> list[dict[str, Any]]:
 
 def _folds(manifest: Manifest) -> int:
     return max(manifest.folds.values(), default=-1) + 1
+
+
+def _placed(manifest: Manifest) -> bool:
+    """Whether the healthy rows have location priors; they may be from masks in one and from boxes in the other."""
+    return bool(manifest.configuration.get("within"))
 
 
 def _donors(manifest: Manifest) -> Any:

@@ -96,6 +96,22 @@ def test_training_part(tmp_path, inside):
     }
 
 
+def test_the_recess_may_be_a_location_prior(tmp_path):
+    raw, out = write_knees(tmp_path / "raw"), tmp_path / "data"
+    (raw / "sqr/boxes/P05_a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    ran = build(raw, "--out", out, *QUICK, "--folds", 1, "--within", raw / "sqr/boxes", command="knee-us")
+    assert ran.status == 3, ran.err
+    assert "within: boxes of boxes, for 4 of 6 images" in ran.err
+    assert "skipped sqr/train/nd/P02_a.png" in ran.err and check(out) == []
+    with DataSet.open(out) as data:
+        place = {sample.id[-5:]: sample.within for sample in data}
+    assert sorted(place) == ["P01_a", "P01_b", "P04_a", "P05_a"]
+    first, second = np.zeros((2, 24, 24), bool)
+    first[9:15, 6:18] = True  # 0.375 to 0.625, 0.25 to 0.75
+    second[12:, 9:15] = second[6:18, :12] = True
+    assert np.array_equal(place["P01_a"], first) and np.array_equal(place["P01_b"], second)
+
+
 def test_sides_of_256_by_default(tmp_path):
     ran = build(write_knees(tmp_path / "raw"), "--out", tmp_path / "d", *QUICK[2:], "--dry-run", command="knee-us")
     assert ran.status == 0 and "shape: 256 x 256, channels: 1" in ran.out

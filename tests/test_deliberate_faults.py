@@ -441,6 +441,42 @@ FAULTS = [
     ),
     ("tasks/nsa.py", "common > self.least_overlap * count", "common >= 0", "test_tasks_peers.py -k keeps_its_rules"),
     ("tasks/nsa.py", "(landed - 1) / 2", "landed / 2", "test_tasks_peers.py -k keeps_its_rules"),
+    (
+        "synthesis.py",
+        "return sample.within if within is None else",
+        "return None if within is None else",
+        "test_location.py",
+    ),
+    ("synthesis.py", "sample, box, cut[box]", "sample, box, ~cut[box]", "test_location.py -k inside_only"),
+    ("synthesis.py", "mask_digest(cut) != recipe.sample.within", "False", "test_location.py -k made_again"),
+    ("arrays.py", "c < 0 or n < 1 or c + n > s", "c < 0 or n < 1", "test_location.py -k are_none"),
+    ("integrations/collate.py", "batch.withins[k] is None", "True", "test_location.py -k mixtures"),
+    ("regions.py", "np.diag([step / s for s in spacing])", "np.eye(len(spacing))", "test_physical_sizes.py -k extents"),
+    ("regions.py", "min(n * s for n, s in", "max(n * s for n, s in", "test_physical_sizes.py -k reference"),
+    (
+        "kernels/inner_boundary/cpu.py",
+        "(x - centre[2]) * steps[2]",
+        "(x - centre[2])",
+        "test_physical_sizes.py -k boundary",
+    ),
+    ("tasks/deformation.py", "if spacing is not None:", "if False:", "test_physical_sizes.py -k cubes"),
+    ("tasks/abstract.py", 'f.metadata.get("later") and', "", "test_physical_sizes.py -k stored"),
+    ("batched/tables.py", " and not task.physical", "", "test_physical_sizes.py -k by_samples"),
+    ("preprocess/grids.py", "np.flip(within, flipped)", "within", "test_build_within.py -k steps"),
+    (
+        "preprocess/resampling.py",
+        "resample_mask(state.within, size, scale)",
+        "state.within",
+        "test_build_within.py -k steps",
+    ),
+    ("shards/check.py", "within != healthy[2]", "False", "test_build_within.py -k exchanged"),
+    ("training/live_batches.py", "data.placed or", "", "test_build_within.py -k live"),
+    (
+        "builders/synthanom_builders/marked_boxes.py",
+        "math.ceil(b * n)",
+        "math.floor(b * n)",
+        "test_build_knee.py -k location_prior",
+    ),
 ]
 
 

@@ -44,6 +44,8 @@ def scans(tmp_path: Path) -> Path:
         truth[6:10, 6:10, 6:10] = number
         nibabel.save(nibabel.Nifti1Image(truth, np.eye(4)), tmp_path / "masks" / f"sub-{number:02d}.nii.gz")
     (tmp_path / "lobes.csv").write_text("id,z0,z1,y0,y1,x0,x1\nsub-00,2,12,4,12,0,8\nsub-01,2,12,4,12,8,16\n")
+    places = "".join(f"sub-{number:02d},2,14,2,14,0,8\n" for number in range(10))
+    (tmp_path / "places.csv").write_text(f"id,z0,z1,y0,y1,x0,x1\n{places}")
     (tmp_path / "small.yaml").write_text((ROOT / "configs" / "demo.yaml").read_text())
     return tmp_path
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synthanom.errors import SynthanomError
@@ -26,6 +26,7 @@ from synthanom_builders.folder import Listing
 from synthanom_builders.plan import Plan, write_plan
 from synthanom_builders.planning import TooFewSubjects, existing_plan, keeps, make_plan, requested
 from synthanom_builders.pool import Crew, workers
+from synthanom_builders.priors import with_box_priors
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.stages import anomaly_stage, healthy_stage, tell_skipped
 from synthanom_builders.survey import survey
@@ -175,6 +176,8 @@ def _planned(pool: AbstractPool, asked: Build, progress: Progress) -> tuple[Plan
     """The plan in the folder if it is what the command asks for, else a new one; whether it is new."""
     old = existing_plan(asked.out)
     listing = asked.lister(asked.raw, asked.out, asked.settings)
+    cases, notes = with_box_priors(listing.cases, asked.settings.within)
+    listing = replace(listing, cases=cases, notes=(*listing.notes, *notes))
     for note in listing.notes:
         progress.note(note)
     request = requested(listing, asked.settings)

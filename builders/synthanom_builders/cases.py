@@ -12,6 +12,7 @@ from synthanom.preprocess import align, mask_on_grid
 from synthanom.volumes import Source, Volume, read
 from synthanom.volumes.reading import AS_STORED, Reading
 from synthanom.volumes.volume import Format
+from synthanom_builders.marked_boxes import MarkedBox
 from synthanom_builders.tables import is_plain
 
 
@@ -83,6 +84,10 @@ class Case:
         Why the case cannot be built although its files may be fine; empty if it can.
     columns : mapping of str to str
         What else the data set says; goes into `cases.csv`.
+    within : Image or None
+        The file of a mask of where anomalies may lie.
+    boxes : tuple of MarkedBox
+        Where they may lie instead.
     """
 
     id: str
@@ -91,6 +96,8 @@ class Case:
     mask: Image | None = None
     problem: str = ""
     columns: Mapping[str, str] = field(default_factory=dict, hash=False)
+    within: Image | None = None
+    boxes: tuple[MarkedBox, ...] = ()
 
     @property
     def path(self) -> str:
@@ -105,7 +112,10 @@ class Case:
             "images": [image.to_json() for image in self.images],
             "mask": None if self.mask is None else self.mask.to_json(),
             "problem": self.problem,
-            **({"columns": dict(self.columns)} if self.columns else {}),  # so that plans without any keep their bytes
+            # so that plans without any keep their bytes
+            **({"columns": dict(self.columns)} if self.columns else {}),
+            **({} if self.within is None else {"within": self.within.to_json()}),
+            **({"boxes": [box.to_json() for box in self.boxes]} if self.boxes else {}),
         }
 
     @classmethod
@@ -118,6 +128,8 @@ class Case:
             mask=None if data["mask"] is None else Image.from_json(data["mask"]),
             problem=data["problem"],
             columns=dict(data.get("columns", {})),
+            within=Image.from_json(data["within"]) if "within" in data else None,
+            boxes=tuple(MarkedBox.from_json(box) for box in data.get("boxes", [])),
         )
 
 

@@ -29,6 +29,10 @@ LabelName = Annotated[
     str | None, typer.Option("--label", help="flipped_gaussian (default), logistic, binary or factor.")
 ]
 DonorSet = Annotated[Path | None, typer.Option(help="Data set that inter_blend borrows from; else textures.")]
+WithinName = Annotated[
+    str | None,
+    typer.Option("--within", help="Where anomalies may lie: table of boxes (.csv), folder of boxes in YOLO's way."),
+]
 Folds = Annotated[int | None, typer.Option(help="Number of folds; as many as tasks by default.")]
 CodecName = Annotated[
     str,
@@ -103,6 +107,12 @@ def folder(
     subjects: Annotated[
         str | None, typer.Option(help="CSV with columns id,subject, or regular expression with a group.")
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            help="Where anomalies may lie: pattern of masks ('*_lung.nii.gz'), table of boxes (.csv), folder of boxes."
+        ),
+    ] = None,
     layout: Annotated[
         str,
         typer.Option(
@@ -157,6 +167,7 @@ def folder(
         reading=Reading(volume=volume, allow_gaps=allow_gaps, grey=grey),
         codec=codec,
         layout=layout,
+        within=within,
     )
     how = Manner(workers=workers, scheduler=scheduler, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
     if test:
@@ -188,6 +199,7 @@ def _add_named(name: str, words: str) -> None:
         subjects: Annotated[
             str | None, typer.Option(help="CSV with columns id,subject, or pattern with a group (knee-us).")
         ] = None,
+        within: WithinName = None,
         split: Annotated[str | None, typer.Option(help="Name of the split in --split-file: ddad (vindr-cxr).")] = None,
         split_file: Annotated[Path | None, typer.Option(help="File that names the images to take (vindr-cxr).")] = None,
         part: PartName = None,
@@ -205,6 +217,7 @@ def _add_named(name: str, words: str) -> None:
             BuildSettings,
             check_split,
             check_subjects,
+            check_within,
             chosen_config,
             chosen_contrasts,
             chosen_tasks,
@@ -214,6 +227,7 @@ def _add_named(name: str, words: str) -> None:
         data_set = named(name)
         check_split(name, data_set.split, split, split_file)
         check_subjects(name, data_set.takes_subjects, subjects)
+        check_within(name, within)
         config = chosen_config(task_config, label)
         chosen = chosen_tasks(tasks, config)
         settings = BuildSettings(
@@ -231,6 +245,7 @@ def _add_named(name: str, words: str) -> None:
             contrasts=chosen_contrasts(contrasts, data_set.contrasts, data_set.usual),
             reading=Reading(grey=data_set.grey),
             codec=codec,
+            within=within,
         )
         how = Manner(workers=workers, scheduler=scheduler, part=part, mixed=mixed, dry_run=dry_run, as_json=as_json)
         if test:

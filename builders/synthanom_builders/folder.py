@@ -17,7 +17,8 @@ from synthanom_builders.cases import Case, Image, image_of, with_problem
 from synthanom_builders.inventory import Inventory, cases_of
 from synthanom_builders.known import KnownListing
 from synthanom_builders.layouts import known_cases, layout_of, training_cases
-from synthanom_builders.settings import BuildSettings
+from synthanom_builders.priors import with_mask_priors
+from synthanom_builders.settings import MASKS, BuildSettings, prior_kind
 from synthanom_builders.subjects import with_subjects
 
 RULES = ("auto", "nonzero", "otsu", "none")
@@ -70,6 +71,9 @@ def list_cases(raw: Path, out: Path, settings: BuildSettings) -> Listing:
         cases, unused = with_masks(cases, inventory.masks)
         count = len(inventory.masks)
         notes.append(f"masks: {count} files match {settings.foreground!r}, {unused} of them belong to no image")
+    if settings.within is not None and inventory.priors:
+        cases, note = with_mask_priors(cases, inventory.priors, settings.within)
+        notes.append(note)
     cases, rule = with_subjects(cases, settings.subjects)
     notes.append(f"subjects: {len({case.subject for case in cases})} ({rule})")
     notes.extend(dicomdir_notes(raw))
@@ -117,10 +121,15 @@ def inventory_of(raw: Path, out: Path, settings: BuildSettings) -> Inventory:
     if not found:
         raise SynthanomError(f"{raw}: no image found outside of {out}; name the folder of the raw data")
     images = [image_of(source, raw) for source in found]
+    priors: dict[str, Image] = {}
+    if settings.within is not None and prior_kind(settings.within) == MASKS:
+        remedy = "a table of boxes (.csv), a folder of text files of boxes, or a pattern that matches masks only"
+        images, priors = _images_and_masks(images, settings.within, "--within", remedy)
     if settings.foreground in RULES:
-        return Inventory(raw=raw, images=tuple(images))
-    left, masks = _images_and_masks(images, settings.foreground)
-    return Inventory(raw=raw, images=tuple(left), masks=masks)
+        return Inventory(raw=raw, images=tuple(images), priors=priors)
+    remedy = "nonzero, otsu, none, or a pattern that matches the masks only"
+    left, masks = _images_and_masks(images, settings.foreground, "--foreground", remedy)
+    return Inventory(raw=raw, images=tuple(left), masks=masks, priors=priors)
 
 
 def cases_under(raw: Path, place: Path, out: Path) -> list[Case]:
@@ -159,13 +168,15 @@ def preprocessing(settings: BuildSettings, kind: Kind, shape: tuple[int, ...] | 
     )
 
 
-def _images_and_masks(images: Sequence[Image], pattern: str) -> tuple[list[Image], dict[str, Image]]:
+def _images_and_masks(
+    images: Sequence[Image], pattern: str, option: str, needed: str
+) -> tuple[list[Image], dict[str, Image]]:
     """Images, and masks as `split_masks` gives them, after checking that there are both."""
-    left, masks = split_masks(images, pattern)
+    left, masks = split_masks(images, pattern, option)
     if not masks or not left:
         what = "no file" if not masks else "every image"
         raise SynthanomError(
-            f"--foreground {pattern!r} must be nonzero, otsu, none, or a pattern that matches the masks only, got "
-            f"{what} matched; for example --foreground '*_mask.nii.gz'{meant(pattern, RULES)}"
+            f"{option} {pattern!r} must be {needed}, got {what} matched; for example {option} '*_mask.nii.gz'"
+            f"{meant(pattern, RULES) if option == '--foreground' else ''}"
         )
     return left, masks

@@ -17,8 +17,8 @@ class Unreadable(SynthanomError):
 
 
 def files_of(case: Case) -> Iterator[InputFile]:
-    """The files of its images, then of its mask."""
-    for image in (*case.images, case.mask):
+    """The files of its images, then of its masks."""
+    for image in (*case.images, case.mask, case.within):
         yield from () if image is None else image.files
 
 

@@ -16,14 +16,17 @@ class Inventory:
     ----------
     raw : Path
     images : tuple of Image
-        In the order of their ids, those that ``--foreground`` names as masks left out.
+        In the order of their ids, those that ``--foreground`` and ``--within`` name left out.
     masks : mapping
         Those masks, as `synthanom.volumes.masks.split_masks` gives them.
+    priors : mapping
+        Likewise, those that ``--within`` names.
     """
 
     raw: Path
     images: tuple[Image, ...]
     masks: Mapping[str, Image] = field(default_factory=dict)
+    priors: Mapping[str, Image] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,6 +62,8 @@ def run_list(raw: Path, out: Path, settings: BuildSettings, lister: KnownLister 
     """List a test set, say what came of it, and return the exit status."""
     if lister is None:
         raise SynthanomError(f"{settings.dataset}: has no scans whose truth is known; leave --test out")
+    if settings.within is not None:
+        raise SynthanomError("--test lists scans as they are, got --within; leave it out")
     if how.scheduler is not None:
         raise SynthanomError("--test lists on this machine, got --scheduler; leave it out")
     with long_run(None if how.dry_run else log_beside(out), announce=True) as run:

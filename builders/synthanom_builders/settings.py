@@ -21,6 +21,7 @@ from synthanom.volumes.reading import AS_STORED, Reading
 
 AUTO, PLAIN = "auto", "plain"
 LAYOUTS = (AUTO, PLAIN, "bids", "nnunet", "anomalib")
+MASKS, BOXES = "masks", "boxes"  # what ``--within`` may name
 NORMALISATIONS: tuple[Normalise, ...] = ("auto", "zscore", "minus-one-one", "none")
 
 
@@ -61,6 +62,9 @@ class BuildSettings:
         How shards are compressed.
     layout : {"auto", "plain", "bids", "nnunet", "anomalib"}
         Of the raw folder; not part of the plan, which lists what follows from it.
+    within : str or None
+        Where anomalies may lie: pattern of mask files, or path of a table or a folder of boxes. The plan lists masks
+        and boxes with the cases.
     """
 
     variants: int = 10
@@ -82,6 +86,7 @@ class BuildSettings:
     reading: Reading = AS_STORED
     codec: str = DEFAULT
     layout: str = AUTO
+    within: str | None = None
 
     def __post_init__(self) -> None:
         if self.variants < 1:
@@ -97,6 +102,10 @@ class BuildSettings:
             Resample(spacing=self.spacing)  # checks it
         if self.shape is not None:
             check_shape(self.shape, "--shape")
+        if self.options.inside_only and self.within is None:
+            raise SynthanomError(
+                "options.inside_only undoes changes outside of --within, got no --within; give one, or leave it out"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """What the result depends on, as JSON; the subjects and donors are part of the plan, not of this."""
@@ -117,7 +126,13 @@ class BuildSettings:
             **({} if self.split is None else {"split": hashlib.sha256(self.split.read_bytes()).hexdigest()}),
             **({} if self.codec == DEFAULT else {"codec": self.codec}),
             **({"reading": self.reading.to_dict()} if self.reading != AS_STORED else {}),
+            **({} if self.within is None else {"within": prior_kind(self.within)}),
         }
+
+
+def prior_kind(within: str) -> str:
+    """Whether ``--within`` names boxes (a .csv file or a folder) or is a pattern of masks."""
+    return BOXES if within.lower().endswith(".csv") or Path(within).is_dir() else MASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,6 +259,20 @@ def check_split(name: str, known: str, asked: str | None, file: Path | None) -> 
     if file is None or not file.is_file():
         got = "none" if file is None else f"no file {file}"
         raise SynthanomError(f"--split {known} needs its --split-file, got {got}; builders/README.md says where it is")
+
+
+def check_within(name: str, within: str | None) -> None:
+    """Refuse a pattern of masks for a data set that knows its files itself.
+
+    Raises
+    ------
+    SynthanomError
+    """
+    if within is not None and prior_kind(within) != BOXES:
+        raise SynthanomError(
+            f"--within must be a table of boxes (.csv) or a folder of text files of boxes for {name}, got {within!r}; "
+            "check the path"
+        )
 
 
 def check_subjects(name: str, takes_subjects: bool, asked: str | None) -> None:

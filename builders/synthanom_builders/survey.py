@@ -19,6 +19,7 @@ from synthanom_builders.folder import preprocessing
 from synthanom_builders.inputs import digest_of
 from synthanom_builders.memory import not_for_memory
 from synthanom_builders.named import named
+from synthanom_builders.priors import prior_of
 from synthanom_builders.settings import BuildSettings
 
 MAX_PADDING = 2.0  # times an image's own voxels
@@ -78,7 +79,8 @@ def look_at(raw: Path, case: Case, settings: BuildSettings) -> Finding:
     try:
         volume, mask = reader_of(settings.dataset)(raw, case, settings.reading)
         if min(volume.image.shape[1:]) >= MIN_SIDE:
-            Pipeline(()).prepare(volume, mask)  # no step at all: it refuses NaN and constant images
+            prior = prior_of(volume, case, raw, settings.reading)
+            Pipeline(()).prepare(volume, mask, prior)  # no step at all: it refuses NaN and constant images
         shape, spacing = grid_of(volume, settings.spacing)
         if min(shape) < MIN_SIDE:
             raise SynthanomError(
@@ -160,6 +162,7 @@ def survey(findings: Sequence[Finding], settings: BuildSettings) -> Survey:
         _check_alike(first, other)
     for finding in usable:
         _check_scale(finding)
+        _check_voxel_size(finding, settings)
     shape, note = _volume_shape(usable, settings) if first.kind == "volume" else _picture_shape(usable, settings)
     pipeline = pipeline_of(settings, first.kind, shape)
     return Survey(
@@ -192,6 +195,15 @@ def _check_scale(finding: Finding) -> None:
         raise SynthanomError(
             f"{finding.path}: with --normalise none the standard deviation in the foreground must lie in "
             f"[{low}, {high}], got {finding.deviation:.3g}; use --normalise zscore or minus-one-one"
+        )
+
+
+def _check_voxel_size(finding: Finding, settings: BuildSettings) -> None:
+    physical = [task.name for task in settings.tasks if task.physical]
+    if physical and finding.spacing is None:
+        raise SynthanomError(
+            f"{finding.path}: unit 'mm' of {', '.join(physical)} needs the voxel size, and the file does not say it; "
+            "repair the header, or leave unit out of --task-config"
         )
 
 

@@ -37,6 +37,7 @@ from synthanom_builders.inputs import Unreadable, check_unchanged
 from synthanom_builders.memory import memory_for, not_for_memory
 from synthanom_builders.plan import NAME as PLAN
 from synthanom_builders.plan import Plan, read_plan
+from synthanom_builders.priors import prior_of
 from synthanom_builders.settings import BuildSettings
 from synthanom_builders.survey import Finding, look_at, reader_of
 
@@ -145,12 +146,13 @@ def prepare_case(
     """
     try:
         volume, mask = reader_of(dataset)(raw, case, reading)
+        prior = prior_of(volume, case, raw, reading)
     except (SynthanomError, OSError) as error:
         raise Unreadable(
             f"{case.path}: must be readable as it was when the build was planned, got '{relative(error, raw)}'; run "
             "the same command again when it is (what is finished is kept)"
         ) from error
-    prepared = pipeline.prepare(volume, mask)
+    prepared = pipeline.prepare(volume, mask, prior)
     with warnings.catch_warnings():
         warnings.simplefilter("error", NormalisationWarning)
         try:
@@ -213,16 +215,13 @@ def make_row(plan: Plan, sample: Sample, name: str, key: tuple[int, int], donors
         If this picture cannot be made.
     """
     healthy_index, variant = key
-    options = plan.options["options"]
     result = synthesise(
         sample,
         _task(plan, name),
         labeller_from(plan.options["labeller"]),
         rng=stream(int(plan.options["seed"]), sample.id, name, variant),
         donors=donors,
-        max_anomalies=options["max_anomalies"],
-        repeat=options["repeat"],
-        foreground_only=options["foreground_only"],
+        **plan.options["options"],
     )
     return AnomalyRow.from_arrays(
         healthy_index,

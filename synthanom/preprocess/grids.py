@@ -23,7 +23,7 @@ class Canonical(AbstractStep):
     name: ClassVar[str] = "canonical"
 
     def forward(self, state: State) -> tuple[State, dict[str, Any]]:
-        """Reorient the image, the foreground, the affine and the spacing."""
+        """Reorient the image, the masks, the affine and the spacing."""
         from synthanom.volumes.orientation import canonical_axes
 
         dims = len(state.shape)
@@ -31,10 +31,12 @@ class Canonical(AbstractStep):
             return state, {"flipped": [], "order": list(range(dims)), "from": list(state.shape)}
         flipped, order = canonical_axes(state.affine)
         image = np.flip(state.image, tuple(axis + 1 for axis in flipped)).transpose(0, *(axis + 1 for axis in order))
+        within = state.within
         moved = replace(
             state,
             image=np.ascontiguousarray(image),
             foreground=np.ascontiguousarray(np.flip(state.foreground, flipped).transpose(order)),
+            within=None if within is None else np.ascontiguousarray(np.flip(within, flipped).transpose(order)),
             affine=state.affine @ _old_from_new(order, flipped, state.shape),
             spacing=None if state.spacing is None else tuple(state.spacing[axis] for axis in order),
         )
@@ -199,7 +201,8 @@ def moved_box(state: State, corner: Sequence[int], size: Sequence[int]) -> State
     if affine is not None:
         affine = affine @ index_matrix([1.0] * len(size), corner)
     foreground = placed(state.foreground, corner, size, False)
-    return replace(state, image=image, foreground=foreground, affine=affine)
+    within = None if state.within is None else placed(state.within, corner, size, False)
+    return replace(state, image=image, foreground=foreground, affine=affine, within=within)
 
 
 def _outside(channel: ImageArray, state: State) -> float:

@@ -64,7 +64,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
 
-    def prepare(self, volume: Volume, mask: MaskArray | None = None) -> Prepared:
+    def prepare(self, volume: Volume, mask: MaskArray | None = None, within: MaskArray | None = None) -> Prepared:
         """Run every step over a scan; several contrasts come stacked by `align`.
 
         Parameters
@@ -73,6 +73,8 @@ class Pipeline:
             Left as it is.
         mask : ndarray of shape (*S), bool, optional
             The foreground on the scan's own grid; counts instead of the `Foreground` rule.
+        within : ndarray of shape (*S), bool, optional
+            A location prior on the scan's own grid.
 
         Raises
         ------
@@ -85,6 +87,8 @@ class Pipeline:
         shape = volume.image.shape[1:]
         if mask is not None:
             check_mask(mask, shape, name=f"{name}: its mask")
+        if within is not None:
+            check_mask(within, shape, name=f"{name}: its location prior")
         state = State(
             image=volume.image,
             foreground=np.ones(shape, dtype=bool) if mask is None else mask.copy(),
@@ -92,6 +96,7 @@ class Pipeline:
             spacing=volume.spacing,
             given=mask is not None,
             name=name,
+            within=within,
         )
         trace = []
         for step in self.steps:
@@ -259,4 +264,11 @@ def _prepared(state: State, trace: Trace) -> Prepared:
     image = np.ascontiguousarray(state.image, dtype=np.float32)
     foreground = np.ascontiguousarray(state.foreground)
     image.flags.writeable = foreground.flags.writeable = False
-    return Prepared(image=image, foreground=foreground, affine=state.affine, spacing=state.spacing, trace=trace)
+    return Prepared(
+        image=image,
+        foreground=foreground,
+        affine=state.affine,
+        spacing=state.spacing,
+        trace=trace,
+        within=state.within,
+    )

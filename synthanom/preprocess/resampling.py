@@ -127,6 +127,7 @@ def resampled(
         )
     image = np.stack([resample(channel, size, scale, order) for channel in state.image])
     foreground = resample_mask(state.foreground, size, scale)
+    within = None if state.within is None else resample_mask(state.within, size, scale)
     affine = state.affine
     if affine is not None:
         affine = affine @ index_matrix(scale, _shift(state.shape, size, scale))
@@ -134,7 +135,8 @@ def resampled(
     if spacing is not None:
         spacing = tuple(have * factor for have, factor in zip(spacing, scale, strict=True))
     entry = {"from": list(state.shape), "scale": [float(f) for f in scale], "size": [int(s) for s in size]}
-    return replace(state, image=image, foreground=foreground, affine=affine, spacing=spacing), entry
+    moved = replace(state, image=image, foreground=foreground, affine=affine, spacing=spacing, within=within)
+    return moved, entry
 
 
 def back(score: ImageArray, entry: Mapping[str, Any], order: int) -> ImageArray:

@@ -28,6 +28,8 @@ class State:
         Whether the caller brought the foreground.
     name : str
         For messages.
+    within : ndarray of shape (*S), bool, or None
+        Location prior: follows the grid, and changes nothing.
     """
 
     image: ImageArray
@@ -36,6 +38,7 @@ class State:
     spacing: tuple[float, ...] | None
     given: bool
     name: str
+    within: MaskArray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,6 +60,8 @@ class Prepared:
         In mm, in axis order.
     trace : tuple of dicts
         JSON-able: what each step did, enough to put a map back on the raw grid.
+    within : ndarray of shape (*S), bool, or None
+        The location prior on the grid of `image`.
     """
 
     image: ImageArray
@@ -64,6 +69,7 @@ class Prepared:
     affine: FloatArray | None
     spacing: tuple[float, ...] | None
     trace: Trace
+    within: MaskArray | None = None
 
     @property
     def offset(self) -> tuple[int, ...]:
@@ -91,6 +97,7 @@ class Prepared:
             id=name,
             subject=subject,
             channels=len(self.image),
+            within=self.within,
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from synthanom.arrays import mask_digest
 from synthanom.errors import SynthanomError
 from synthanom.manifest import (
     ANOMALIES_NAME,
@@ -22,10 +23,12 @@ from synthanom.manifest import (
 from synthanom.progress import Track, untold
 from synthanom.sample import Sample
 from synthanom.shards.boxes import AnomalyRow
-from synthanom.shards.layout import ANOMALIES, HEALTHY, ShardKind
+from synthanom.shards.layout import ANOMALIES, HEALTHY, WITHIN, ShardKind
 from synthanom.shards.opened import AnomalyShard, HealthyShard, ordered
 
 RECIPE_FORMAT = 1
+Known = tuple[str, str, str]  # of a healthy row: id, digest, digest of the location prior
+UNREADABLE: Known = ("", "", "")
 
 
 def check(folder: Path | str, *, track: Track = untold) -> list[str]:
@@ -97,10 +100,10 @@ def _changed(folder: Path, record: FileRecord) -> Iterator[str]:
 
 def _contents(folder: Path, manifest: Manifest) -> Iterator[list[str]]:
     """Problems row by row, and of what is wrong with a whole file or all of them."""
-    known: list[tuple[str, str]] = []  # id and digest of every healthy row; empty where it cannot be read
+    known: list[Known] = []
     for record in manifest.healthy_files:
         yield from _healthy_file(folder / record.path, manifest, record, known)
-    names = [name for name, _ in known if name]
+    names = [name for name, _, _ in known if name]
     if len(set(names)) != len(names):
         twice = sorted({name for name in names if names.count(name) > 1})[:3]
         yield [f"{folder}: ids of healthy rows must differ, got more than one {', '.join(twice)}"]
@@ -113,13 +116,11 @@ def _contents(folder: Path, manifest: Manifest) -> Iterator[list[str]]:
             yield [f"{folder}: rows of {task.name} must be ordered by healthy row and variant over its files"]
 
 
-def _healthy_file(
-    path: Path, manifest: Manifest, record: FileRecord, known: list[tuple[str, str]]
-) -> Iterator[list[str]]:
+def _healthy_file(path: Path, manifest: Manifest, record: FileRecord, known: list[Known]) -> Iterator[list[str]]:
     try:
         shard = HealthyShard(path, _kind(manifest, HEALTHY, "", record), record.rows)
     except SynthanomError as error:
-        known.extend([("", "")] * record.rows)
+        known.extend([UNREADABLE] * record.rows)
         yield [str(error)]
         return
     for row in range(record.rows):
@@ -127,10 +128,10 @@ def _healthy_file(
             sample = shard.sample(row)
             shard.offset(row)
         except SynthanomError as error:
-            known.append(("", ""))
+            known.append(UNREADABLE)
             yield [str(error)]
             continue
-        known.append((sample.id, sample.sha256))
+        known.append((sample.id, sample.sha256, "" if sample.within is None else mask_digest(sample.within)))
         yield [f"{path}: row {row} ({sample.id}): {problem}" for problem in _healthy_row(sample, manifest)]
     shard.file.close()
 
@@ -140,6 +141,10 @@ def _healthy_row(sample: Sample, manifest: Manifest) -> Iterator[str]:
         yield "image must be finite, got NaN or infinity"
     if not sample.foreground.any():
         yield "foreground must not be empty"
+    if sample.within is not None and not (sample.within & sample.foreground).any():
+        yield "its location prior must mark a voxel of the foreground, got none"
+    if (sample.within is None) == bool(manifest.configuration.get(WITHIN)):
+        yield f"it must have a location prior if configuration names {WITHIN}, and only then"
     if sample.spacing is not None and not all(np.isfinite(s) and s > 0 for s in sample.spacing):
         yield f"spacing must be positive or unknown, got {sample.spacing}"
     if sample.affine is not None and not np.isfinite(sample.affine).all():
@@ -152,7 +157,7 @@ def _anomaly_file(
     folder: Path,
     manifest: Manifest,
     task_file: tuple[str, FileRecord],
-    seen: tuple[list[tuple[str, str]], list[Any]],
+    seen: tuple[list[Known], list[Any]],
 ) -> Iterator[list[str]]:
     task, record = task_file
     known, keys = seen
@@ -184,13 +189,13 @@ def _anomaly_row(row: AnomalyRow) -> Iterator[str]:
         yield "region must not be empty"
 
 
-def _recipe(content: bytes, task: str, healthy: tuple[str, str]) -> Iterator[str]:
+def _recipe(content: bytes, task: str, healthy: Known) -> Iterator[str]:
     """Problems of a recipe: its format, its tasks, and the healthy image that it was made from."""
     try:
         recipe = json.loads(content)
         version, anomalies, sample = recipe["format"], recipe["anomalies"], recipe["sample"]
         tasks = {anomaly["task"] for anomaly in anomalies}
-        made_from = (sample["id"], sample["sha256"])
+        made_from, within = (sample["id"], sample["sha256"]), sample.get("within")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         yield f"recipe must be JSON with format, sample and anomalies, got {type(error).__name__}: {error}"
         return
@@ -198,7 +203,9 @@ def _recipe(content: bytes, task: str, healthy: tuple[str, str]) -> Iterator[str
         yield f"recipe must be of format {RECIPE_FORMAT}, got {version!r}"
     if tasks != {task}:
         yield f"recipe must name the task {task}, got {sorted(map(str, tasks))}"
-    if healthy[0] and made_from != healthy:
+    if healthy[0] and within is not None and within != healthy[2]:
+        yield "recipe must be of the location prior of its healthy row, got one of another"
+    if healthy[0] and made_from != healthy[:2]:
         yield f"recipe must be of the healthy row {healthy[0]} as stored, got one of {made_from[0]!r} or other values"
 
 

@@ -25,6 +25,9 @@ class Columns:
         self._descriptor: int = file.id.get_vfd_handle()
         self._length = os.fstat(self._descriptor).st_size
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._file
+
     def __getitem__(self, name: str) -> h5py.Dataset | LzfColumn:
         if name not in self._found:
             self._found[name] = column_of(self._file[name])

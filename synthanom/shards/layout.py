@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from synthanom.manifest import DAMAGED, refuse_other_format
 from synthanom.shards.codecs import CODECS, codec_of
 
 HEALTHY, ANOMALIES = "healthy", "anomalies"
+WITHIN = "within"  # column of the location priors of healthy rows
 MAX_UNIT_ROWS = 64
 MAX_UNIT_BYTES = 256 * 2**20  # of the dense arrays of a unit
 MAX_CHUNK_SIDE = {2: 256, 3: 64}  # voxels, by dimensions: at most 1 MiB a chunk, a few chunks an image
@@ -41,6 +42,8 @@ class ShardKind:
     channels : int
     content : str
         SHA-256 of the file before this was added to it; empty where a file is being written, or nothing is known.
+    placed : bool
+        Whether healthy rows have location priors: the one column that may be there or not.
     """
 
     kind: str
@@ -48,6 +51,7 @@ class ShardKind:
     shape: tuple[int, ...]
     channels: int
     content: str = ""
+    placed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,16 @@ def columns(kind: ShardKind, rows: int) -> dict[str, Column]:
     """The columns of a shard with this many rows, in the order in which they are written."""
     dims = len(kind.shape)
     if kind.kind == HEALTHY:
+        bits = Column(dtype="|u1", shape=(rows, packed_length(math.prod(kind.shape))))
         return {
             "image": Column(dtype="<f4", shape=(rows, kind.channels, *kind.shape)),
-            "foreground": Column(dtype="|u1", shape=(rows, packed_length(math.prod(kind.shape)))),
+            "foreground": bits,
             "spacing": Column(dtype="<f8", shape=(rows, dims)),
             "affine": Column(dtype="<f8", shape=(rows, 4, 4)),
             "offset": Column(dtype="<i4", shape=(rows, dims)),
             "id": Column(dtype=TEXT, shape=(rows,)),
             "subject": Column(dtype=TEXT, shape=(rows,)),
+            **({WITHIN: bits} if kind.placed else {}),
         }
     return {
         "healthy_index": Column(dtype="<i8", shape=(rows,)),
@@ -112,7 +118,7 @@ def chunks_of(name: str, shape: Sequence[int], itemsize: int) -> tuple[int, ...]
     if name == "image":
         most = MAX_CHUNK_SIDE[len(shape) - 2]
         return (1, 1, *(-(-side // -(-side // most)) for side in shape[2:]))
-    if name == "foreground":
+    if name in ("foreground", WITHIN):
         return (1, min(shape[1], CHUNK_BYTES))
     row_bytes = itemsize * math.prod(shape[1:])
     return (min(shape[0], max(1, CHUNK_BYTES // row_bytes)), *shape[1:])
@@ -136,8 +142,8 @@ def check_file(file: h5py.File, path: Path, kind: ShardKind, rows: int) -> dict[
             raise SynthanomError(f"{path}: attribute {name} must be {wanted!r}, got {found!r}; {DAMAGED}")
     if kind.content:
         _check_content(file, path, kind.content)
-    expected = columns(kind, rows)
     names = set(file.keys())
+    expected = columns(replace(kind, placed=WITHIN in names), rows)
     if names != expected.keys():
         raise SynthanomError(f"{path}: must hold the columns {sorted(expected)}, got {sorted(names)}; {DAMAGED}")
     for name in expected:

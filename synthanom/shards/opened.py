@@ -14,7 +14,7 @@ from synthanom.manifest import DAMAGED
 from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, Box, overlapping
 from synthanom.shards.handle import Columns, ShardFile, whole
-from synthanom.shards.layout import ShardKind, packed_length
+from synthanom.shards.layout import WITHIN, ShardKind, packed_length
 
 Change = tuple[tuple[int, ...], ImageArray, ImageArray]  # corner, values (C, *size), labels (*size)
 
@@ -26,6 +26,7 @@ class HealthyShard:
         self.path = path
         self.file = ShardFile(path, kind, rows)
         self._kind = kind
+        self.placed: bool = self.file.read("its columns", lambda columns: WITHIN in columns)
         self.ids: list[str] = self.file.read("column id", lambda columns: columns["id"].asstr()[()].tolist())
         self.subjects: list[str] = self.file.read("column subject", lambda c: c["subject"].asstr()[()].tolist())
 
@@ -62,10 +63,10 @@ class HealthyShard:
 
     def _sample(self, columns: Columns, row: int) -> Sample:
         image = columns["image"][row]
-        bits = np.unpackbits(columns["foreground"][row], count=int(np.prod(self._kind.shape)))
-        foreground = bits.view(np.bool_).reshape(self._kind.shape)
+        foreground = self._mask(columns["foreground"][row])
+        within = self._mask(columns[WITHIN][row]) if self.placed else None
         spacing, affine = columns["spacing"][row], columns["affine"][row]
-        for array in (image, foreground, affine):
+        for array in (image, foreground, affine, *(() if within is None else (within,))):
             array.flags.writeable = False
         return Sample(
             image=image,
@@ -74,7 +75,12 @@ class HealthyShard:
             affine=None if np.isnan(affine).all() else affine,
             id=self.ids[row],
             subject=self.subjects[row],
+            within=within,
         )
+
+    def _mask(self, packed: npt.NDArray[np.uint8]) -> MaskArray:
+        bits = np.unpackbits(packed, count=int(np.prod(self._kind.shape)))
+        return bits.view(np.bool_).reshape(self._kind.shape)
 
 
 class AnomalyShard:

@@ -144,6 +144,11 @@ class DataSet:
     def __iter__(self) -> Iterator[Sample]:
         return map(self.healthy, range(len(self)))
 
+    @property
+    def placed(self) -> bool:
+        """Whether the healthy rows have location priors; no image is read."""
+        return next((shard.placed for shard in self._shards().all_healthy()), False)
+
     def healthy(self, index: int) -> Sample:
         """The healthy sample `index`, counted over all healthy shards in name order.
 

@@ -16,7 +16,7 @@ from synthanom.sample import Sample
 from synthanom.shards.boxes import MAX_BOXES, AnomalyRow, overlapping
 from synthanom.shards.codecs import DEFAULT, filter_arguments
 from synthanom.shards.holes import COMPRESSION
-from synthanom.shards.layout import ANOMALIES, CONTENT, HEALTHY, TEXT, Column, ShardKind, chunks_of, columns
+from synthanom.shards.layout import ANOMALIES, CONTENT, HEALTHY, TEXT, WITHIN, Column, ShardKind, chunks_of, columns
 
 MAX_TEXT = 4096  # bytes of an id or a subject
 Values = npt.NDArray[Any] | Sequence[npt.NDArray[Any]]
@@ -31,7 +31,7 @@ def write_healthy(
     ----------
     path : path
     rows : sequence of Sample
-        At least one; all of one shape and channel count.
+        At least one; all of one shape and channel count; all with a location prior, or none.
     offsets : sequence of sequences of D ints, one per row
         Where the image begins in the stored grid, in voxels (padding is positive, cropping negative).
     codec : str
@@ -53,7 +53,10 @@ def write_healthy(
         raise SynthanomError(f"{path}: a healthy shard must be named healthy/00000.h5 (five digits), got {name}")
     if not rows or len(rows) != len(offsets):
         raise SynthanomError(f"{path}: needs at least one row and one offset for each, got {len(rows)}, {len(offsets)}")
-    kind = ShardKind(kind=HEALTHY, task="", shape=rows[0].shape, channels=rows[0].image.shape[0])
+    priors = [np.packbits(row.within) for row in rows if row.within is not None]
+    if len(priors) not in (0, len(rows)):
+        raise SynthanomError(f"{path}: all rows or none must have a location prior, got {len(priors)} of {len(rows)}")
+    kind = ShardKind(kind=HEALTHY, task="", shape=rows[0].shape, channels=rows[0].image.shape[0], placed=bool(priors))
     dims = len(kind.shape)
     for row, offset in zip(rows, offsets, strict=True):
         if row.image.shape != rows[0].image.shape or len(offset) != dims:
@@ -69,6 +72,7 @@ def write_healthy(
         "offset": np.array(offsets, dtype=np.int32),
         "id": _text(path, [row.id for row in rows]),
         "subject": _text(path, [row.subject for row in rows]),
+        WITHIN: priors,
     }
     return _write(path, name, kind, len(rows), values, codec)
 

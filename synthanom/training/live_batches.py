@@ -119,7 +119,9 @@ class LiveMaker:
         data = self.source.stored.data
         images = torch.empty((len(picks), data.channels, *data.shape), device=self.device)
         labels = torch.empty((len(picks), *data.shape), device=self.device)
-        together = [k for k, pick in enumerate(picks) if pick.task in self._tasks and pick.row is None]
+        # rows with a location prior are drawn in ways that have no batched form
+        batched = {} if data.placed or self.source.options.inside_only else self._tasks
+        together = [k for k, pick in enumerate(picks) if pick.task in batched and pick.row is None]
         alone = set(range(len(picks))) - set(together)
         if together:
             made = self._together([picks[k] for k in together])

@@ -76,11 +76,11 @@ def inside_boxes(boxes: Iterable[Box], shape: Sequence[int], *, path: str | Path
     Raises
     ------
     SynthanomError
-        If a box has other axes or leaves the scan.
+        If a box leaves the scan.
     """
     inside = np.zeros(tuple(shape), dtype=bool)
     for box in boxes:
-        if len(box.end) != len(shape) or any(end > side for end, side in zip(box.end, shape, strict=True)):
+        if any(end > side for end, side in zip(box.end, shape, strict=True)):
             raise SynthanomError(
                 f"{path}: boxes must lie inside the scan, {tuple(shape)} voxels, got first {box.first}, last + 1 "
                 f"{box.end} in {table}; count voxels as stored, axes {', '.join(AXES[len(shape)])}"
