@@ -87,16 +87,16 @@ def _main_table(lines: Sequence[Line], test: TestImages) -> str:
     prevalence = f"{100 * test.anomalous.mean():.1f}"
     rows = [["random or constant", "", "50.0", prevalence, "50.0", prevalence]]
     rows += [[line.name, str(len(line.scored)), *_cells(line.scored, test)] for line in lines]
-    return _table(["method", "models", *COLUMNS], rows)
+    return table(["method", "models", *COLUMNS], rows)
 
 
 def _cells(scored: Sequence[Scored], test: TestImages) -> Iterator[str]:
     for many in ([one.chosen for one in scored], [one.quarter for one in scored]):
         for metric in ("auroc", "ap"):
-            yield _cell(figure(metric, many, test))
+            yield cell(figure(metric, many, test))
 
 
-def _cell(found: Found) -> str:
+def cell(found: Found) -> str:
     """Mean over models in per cent, deviation over models if there are several, 95 % interval over patients."""
     interval = interval_of_draws(found.values.mean(), found.draws)
     spread = f" ± {100 * found.values.std(ddof=1):.1f}" if len(found.values) > 1 else ""
@@ -115,7 +115,7 @@ def _differences(lines: Sequence[Line], test: TestImages) -> str:
             found = interval_of_draws(a.values.mean() - b.values.mean(), a.draws - b.draws)
             cells.append(f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]")
         rows.append([other.name, *cells])
-    return _table(["AUROC minus that of", *(line.name for line in ours)], rows)
+    return table(["AUROC minus that of", *(line.name for line in ours)], rows)
 
 
 def _mixed_table(plan: Plan, test: TestImages) -> str:
@@ -125,11 +125,11 @@ def _mixed_table(plan: Plan, test: TestImages) -> str:
         cells = []
         for detector in ("multitask", "autoencoder"):
             many = [score_run(plan.of_mixed(share, detector, seed), test).chosen for seed in range(plan.seeds)]
-            cells += [_cell(figure(metric, many, test, kept)) for metric in ("auroc", "ap")]
+            cells += [cell(figure(metric, many, test, kept)) for metric in ("auroc", "ap")]
         rows.append([f"{share} %", *cells])
     names = [f"{detector}, {metric}" for detector in ("T = 4, run 0", "autoencoder") for metric in ("AUROC", "AP")]
     told = f"Judged on the {int(kept.sum())} test images of patients of whom nothing was mixed in.\n\n"
-    return told + _table(["diseased", *names], rows)
+    return told + table(["diseased", *names], rows)
 
 
 def _ablations(plan: Plan, test: TestImages) -> str:
@@ -138,7 +138,7 @@ def _ablations(plan: Plan, test: TestImages) -> str:
     plain = [plan.ensemble(tasks=tasks, seed=seed)[run] for seed in seeds]
     entries = [("none", plain), *((name, [plan.ablation(name, seed) for seed in seeds]) for name in ABLATIONS)]
     rows = [[name, *_cells([score_run(folder, test) for folder in folders], test)] for name, folders in entries]
-    return _table([f"T = {tasks}, run {run}, with", *COLUMNS], rows)
+    return table([f"T = {tasks}, run {run}, with", *COLUMNS], rows)
 
 
 def _similarity(path: Path) -> str:
@@ -146,11 +146,11 @@ def _similarity(path: Path) -> str:
     with path.open(newline="", encoding="utf-8") as file:
         columns, *rows = list(csv.reader(file))
     shown = [
-        [row[columns.index("trained on")], *(f"{100 * float(cell):.1f}" if cell else "" for cell in row[3:])]
+        [row[columns.index("trained on")], *(f"{100 * float(cell):.1f}" if cell else "" for cell in row[4:])]
         for row in rows
         if row[0] == "sample_average_precision"
     ]
-    return _table(["trained on", *columns[3:]], shown)
+    return table(["trained on", *columns[4:]], shown)
 
 
 def _cost(plan: Plan) -> str:
@@ -162,7 +162,7 @@ def _cost(plan: Plan) -> str:
         model, ended = load_model(folder), finished(folder) or {}
         weights = sum(p.numel() for p in model.detector.module.parameters())
         rows.append([name, f"{weights:,}", str(ended.get("epochs", "")), _seconds(plan.times, marked)])
-    return _table(["detector", "weights", "epochs", "processor seconds a model"], rows)
+    return table(["detector", "weights", "epochs", "processor seconds a model"], rows)
 
 
 def _seconds(path: Path, autoencoder: bool) -> str:
@@ -182,7 +182,8 @@ def _tasks(words: str) -> int:
     return int(parts[parts.index("--train-tasks") + 1])
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, all columns but the first to the right."""
     names = list(head)
     rule = ["---", *["---:"] * (len(names) - 1)]
     safe = ([cell.replace("|", r"\|") for cell in cells] for cells in (names, rule, *rows))

@@ -477,6 +477,24 @@ FAULTS = [
         "math.floor(b * n)",
         "test_build_knee.py -k location_prior",
     ),
+    (
+        "training/kinds.py",
+        "not set(pair) <= set(PAPER_TASKS)",
+        "not set(pair) & set(PAPER_TASKS)",
+        "test_training_kinds.py",
+    ),
+    (
+        "training/kinds.py",
+        "number == found[-1][-1] + 1",
+        "number >= found[-1][-1] + 1",
+        "test_training_kinds.py -k once",
+    ),
+    (
+        "training/series.py",
+        "dict.fromkeys((place.training_tasks, place.run)",
+        "dict.fromkeys((1, 0)",
+        "test_training_kinds.py -k before_the_first",
+    ),
 ]
 
 

@@ -113,7 +113,7 @@ def test_several_runs(run, runs, tmp_path):
     found = read_runs(runs)
     assert "2 finished runs" in text and "1 runs are not finished and left out: tasks-1-run-2" in text
     for row in similarity_table(found.trained)[1]:
-        for value in row[3:]:
+        for value in row[4:]:
             assert not value or f"{100 * float(value):.1f}" in text
     assert "--shade:" in html and "How alike the tasks are" in text
     (_, validation) = loss_plots(found)

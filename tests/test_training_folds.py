@@ -4,16 +4,9 @@ import pytest
 
 from synthanom.errors import SynthanomError
 from synthanom.tasks import PAPER_TASKS
-from synthanom.training.folds import check_folds, check_kinds, choose_run, run_count, runs, same_kind_pairs
+from synthanom.training.folds import check_folds, choose_run, run_count, runs
 
 TASKS = PAPER_TASKS
-KINDS = {
-    "intra_blend": "blend",
-    "inter_blend": "blend",
-    "sink": "deform",
-    "source": "deform",
-    "smooth_intensity": "intensity",
-}
 
 
 def test_worked_example_two_training_tasks():
@@ -88,17 +81,3 @@ def test_refused(tasks, count, number, part):
 def test_folds_must_match_tasks(folds, part):
     with pytest.raises(SynthanomError, match=part):
         check_folds(TASKS, folds)
-
-
-def test_kinds_of_the_paper_are_reported_others_refused():
-    run = choose_run(TASKS, 1, 0)
-    assert same_kind_pairs(run, KINDS) == (("intra_blend", "inter_blend"),)
-    check_kinds(run, KINDS)
-    more = (*TASKS[:4], "cut_paste")
-    mine = {**KINDS, "cut_paste": "blend"}
-    run = choose_run(more, 1, 0)
-    with pytest.raises(SynthanomError, match=r"intra_blend and validates on cut_paste.*--allow-same-kind"):
-        check_kinds(run, mine)
-    check_kinds(run, mine, allow_same_kind=True)
-    check_kinds(choose_run(more, 1, 2), mine)  # trains on sink: no task of its kind is beyond the five
-    check_kinds(run, {k: v for k, v in mine.items() if k != "cut_paste"})  # an unknown kind is one of its own

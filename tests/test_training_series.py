@@ -71,7 +71,7 @@ def test_the_tables_are_those_of_the_models(two_seeds):
     found = [card["training"]["validation"]["tasks"]["source"]["pixel_average_precision"] for card in cards]
     assert float(sink["source"]) == pytest.approx(sum(found) / 2, abs=1e-5)
     page = (two_seeds / "similarity.md").read_text()
-    assert page.startswith("Trained on the task of a line") and f"| {sink['source']} |" in page
+    assert page.startswith("Trained on the task of a line") and f"| {sink['source']} same |" in page
 
 
 def test_summaries_of_runs_that_a_scheduler_trained(place, two_seeds):
@@ -118,9 +118,9 @@ def test_one_model_has_no_spread_and_missing_figures_stay_empty():
     assert (row["loss"], row["loss sd"], row["sample_roc_auc"], row["pixel_roc_auc"]) == ("0.50000", "", "0.75000", "")
     assert similarity_table([trained(training_tasks=2)])[1] == []
     columns, rows = similarity_table([trained(), trained(seed=1, validation={"tasks": {}})])
-    assert columns == ["figure", "detector", "trained on", "sink", "source"]
-    assert rows[0] == ["sample_average_precision", "multitask", "sink", "", ""]
-    assert rows[1] == ["pixel_average_precision", "multitask", "sink", "", "0.25000"]
+    assert columns == ["figure", "detector", "trained on", "kind", "sink", "source"]
+    assert rows[0] == ["sample_average_precision", "multitask", "sink", "deform", "", ""]
+    assert rows[1] == ["pixel_average_precision", "multitask", "sink", "deform", "", "0.25000"]
 
 
 def test_runs_at_once_are_commands_of_their_own(place):

@@ -12,10 +12,12 @@ from synthanom.metrics import Interval
 from synthanom.pictures.plots import Line, Plot
 from synthanom.training.summary import (
     SIMILARITY,
+    SIMILARITY_KEYS,
     SIMILARITY_NOTE,
     SUMMARY_NOTE,
     Trained,
     find_trained,
+    kinds_shown,
     run_places,
     similarity_table,
     summary_table,
@@ -104,18 +106,22 @@ def model_table(runs: RunsNumbers, figure: str) -> Table:
 def similarity(runs: RunsNumbers) -> Iterator[Table]:
     """Trained on one task, average precision on each other; a table per figure; none without single-task runs."""
     columns, rows = similarity_table(runs.trained)
+    names, _ = kinds_shown(columns, rows)
     for figure in SIMILARITY:
         own = [row for row in rows if row[0] == figure]
         several = len({row[1] for row in own}) > 1
         if own:
             yield Table(
                 title=WORDS[figure],
-                columns=tuple(columns[1:] if several else columns[2:]),
+                columns=tuple(names[1:] if several else names[2:]),
                 rows=tuple(
-                    (*(row[1:3] if several else row[2:3]), *(_figure(float(v)) if v else None for v in row[3:]))
+                    (
+                        *row[1 if several else 2 : SIMILARITY_KEYS],
+                        *(_figure(float(v)) if v else None for v in row[SIMILARITY_KEYS:]),
+                    )
                     for row in own
                 ),
-                left=2 if several else 1,
+                left=3 if several else 2,
                 captions=(SIMILARITY_NOTE,),
             )
 

@@ -130,38 +130,6 @@ def check_folds(tasks: Sequence[str], folds: Mapping[str, int]) -> None:
         )
 
 
-def same_kind_pairs(run: Run, kinds: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Pairs (training task, validation task) of one kind; a task without a known kind is one of its own."""
-    return tuple(
-        (train, validation)
-        for train in run.train_tasks
-        for validation in run.validation_tasks
-        if kinds.get(train, train) == kinds.get(validation, validation)
-    )
-
-
-def check_kinds(run: Run, kinds: Mapping[str, str], *, allow_same_kind: bool = False) -> None:
-    """Raise if a task beyond the paper's five shares its kind with a task on the other side.
-
-    Among the five, one kind on both sides is the protocol.
-
-    Raises
-    ------
-    SynthanomError
-    """
-    from synthanom.tasks import PAPER_TASKS
-
-    if allow_same_kind:
-        return
-    for pair in same_kind_pairs(run, kinds):
-        if any(task not in PAPER_TASKS for task in pair):
-            raise SynthanomError(
-                f"run {run.number} trains on {pair[0]} and validates on {pair[1]}, both of kind "
-                f"{kinds.get(pair[0], pair[0])!r}: its validation would flatter; choose another run, or allow it with "
-                "--allow-same-kind"
-            )
-
-
 def run_count(tasks: int, *, pairing: Pairing = "crossed") -> int:
     """Number of models over all numbers of training tasks: 30 for five tasks."""
     choices = sum(comb(tasks, k) for k in range(1, tasks))

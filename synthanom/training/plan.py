@@ -5,7 +5,8 @@ from typing import Any
 from synthanom.detectors.needs import needs_of
 from synthanom.shards import DataSet
 from synthanom.training.config import TrainingConfig
-from synthanom.training.folds import Run, check_folds, check_kinds, choose_run, same_kind_pairs
+from synthanom.training.folds import Run, check_folds, choose_run
+from synthanom.training.kinds import check_kinds, kinds_of, same_kind_pairs
 from synthanom.training.rows import RowIndex, index_rows, training_picks, validation_picks
 
 
@@ -19,7 +20,7 @@ def plan(data: DataSet, config: TrainingConfig, *, train_tasks: int, run: int) -
     """
     check_folds(data.tasks, data.folds)
     chosen = choose_run(data.tasks, train_tasks, run, pairing=config.pairing)
-    check_kinds(chosen, task_kinds(data), allow_same_kind=config.allow_same_kind)
+    check_kinds([chosen], kinds_of(data.tasks), allow_same_kind=config.allow_same_kind)
     index = index_rows(data, chosen)
     shown = needs_of(config.detector).training
     training_picks(index, chosen, epoch=0, seed=config.seed, flip=0.0, live=config.live, shown=shown)
@@ -27,16 +28,9 @@ def plan(data: DataSet, config: TrainingConfig, *, train_tasks: int, run: int) -
     return chosen, index
 
 
-def task_kinds(data: DataSet) -> dict[str, str]:
-    """Kind of each task of the data set that this version knows."""
-    from synthanom.tasks import TASKS
-
-    return {name: TASKS[name].kind for name in data.tasks if name in TASKS}
-
-
 def describe(data: DataSet, run: Run, train_tasks: int) -> dict[str, Any]:
     """What `folds.json` says."""
-    kinds = task_kinds(data)
+    kinds = kinds_of(data.tasks)
     held = {str(f): sorted(s for s, fold in data.folds.items() if fold == f) for f in sorted(set(data.folds.values()))}
     return {
         "format": 1,

@@ -22,6 +22,7 @@ from synthanom.training.execution import check_compiler
 from synthanom.training.fit import PlannedFit, fit, planned_fit
 from synthanom.training.folder import finished, locked, mark_finished, prepare_folder, record_start, remove_leftovers
 from synthanom.training.folds import Run
+from synthanom.training.kinds import kinds_of, same_kind_pairs
 from synthanom.training.panel import examples, write_panel
 from synthanom.training.plan import describe, plan
 from synthanom.training.processes import others
@@ -135,6 +136,9 @@ def train(
                 "the paper's network and schedule take hours to days on a CPU; "
                 "--config cpu_small takes minutes to hours"
             )
+        alike = same_kind_pairs(chosen, kinds_of(data.tasks))
+        if alike:
+            told[1].record(f"of one kind on both sides: {', '.join(' and '.join(pair) for pair in alike)}")
         request = {
             "data": str(data.folder.resolve()),
             "out": str(out.resolve()),

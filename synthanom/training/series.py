@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from synthanom.shards import DataSet
     from synthanom.training.commands import Place
     from synthanom.training.config import TrainingConfig
+    from synthanom.training.folds import Run
     from synthanom.training.run import Outcome
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -94,10 +95,13 @@ def train_series(
     Raises
     ------
     SynthanomError
-        As `synthanom.training.run.train`.
+        As `synthanom.training.run.train`; one for all runs whose sides share a kind, before the first of them.
     """
     from synthanom.progress import shown
+    from synthanom.training.kinds import check_kinds, kinds_of
 
+    # before seconds of imports, and before anything is written; each run checks itself again
+    check_kinds(_distinct(data, settings, series), kinds_of(data.tasks), allow_same_kind=settings.allow_same_kind)
     answers: list[dict[str, Any]] = []
     progress = shown()
     if machine.scheduler is not None:
@@ -135,26 +139,59 @@ def summarised(folder: Path) -> list[Path]:
 def list_series(
     data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]", words: list[str], *, as_json: bool
 ) -> None:
-    """Print one command per line on stdout and nothing else there; what the runs are goes to stderr."""
+    """Print one command per line on stdout and nothing else there; what the runs are goes to stderr.
+
+    Runs that would be refused have no command.
+
+    Raises
+    ------
+    SynthanomError
+        If all of them would be.
+    """
     from synthanom.training.commands import command_line
     from synthanom.training.folds import choose_run
+    from synthanom.training.kinds import check_kinds, kinds_of, refused_pairs, same_kind_pairs
 
+    kinds, allowed = kinds_of(data.tasks), settings.allow_same_kind
     chosen = [choose_run(data.tasks, place.training_tasks, place.run, pairing=settings.pairing) for place in series]
-    lines = [command_line(data.folder, place, words) for place in series]
+    refused = [bool(refused_pairs(run, kinds, allow_same_kind=allowed)) for run in chosen]
+    if all(refused):
+        check_kinds(_distinct(data, settings, series), kinds, allow_same_kind=allowed)
+    lines = [None if no else command_line(data.folder, p, words) for p, no in zip(series, refused, strict=True)]
+    alike = [same_kind_pairs(run, kinds) for run in chosen]
     if as_json:
         rows = [
-            {"training_tasks": place.training_tasks, "run": place.run, **asdict(run), "command": line}
-            for place, run, line in zip(series, chosen, lines, strict=True)
+            {"training_tasks": place.training_tasks, **asdict(run), "same_kind": pairs, "refused": no, "command": line}
+            for place, run, pairs, no, line in zip(series, chosen, alike, refused, lines, strict=True)
         ]
-        exits.report({"runs": [{name: value for name, value in row.items() if name != "number"} for row in rows]})
+        for row in rows:
+            row["run"] = row.pop("number")
+        exits.report({"runs": rows})
         return
-    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds", err=True)
-    for place, run in zip(series, chosen, strict=True):
+    typer.echo("train-tasks\trun\ttrain on\tfolds\tvalidate on\tfolds\tof one kind", err=True)
+    for place, run, pairs, no in zip(series, chosen, alike, refused, strict=True):
         sides = [",".join(run.train_tasks), _numbers(run.train_folds)]
         sides += [",".join(run.validation_tasks), _numbers(run.validation_folds)]
-        typer.echo("\t".join([str(place.training_tasks), str(place.run), *sides]), err=True)
+        sides.append(("refused: " if no else "") + ",".join("=".join(pair) for pair in pairs))
+        typer.echo("\t".join([str(place.training_tasks), str(place.run), *sides]).rstrip("\t"), err=True)
     for line in lines:
-        typer.echo(line)
+        if line is not None:
+            typer.echo(line)
+
+
+def _distinct(data: "DataSet", settings: "TrainingConfig", series: "Sequence[Place]") -> "list[Run]":
+    """The runs of a series, each once however many seeds it has.
+
+    Raises
+    ------
+    SynthanomError
+        Folds and tasks that do not go together, or no such run.
+    """
+    from synthanom.training.folds import check_folds, choose_run
+
+    check_folds(data.tasks, data.folds)
+    wanted = dict.fromkeys((place.training_tasks, place.run) for place in series)
+    return [choose_run(data.tasks, count, number, pairing=settings.pairing) for count, number in wanted]
 
 
 def _in_turn(
@@ -202,11 +239,6 @@ def _on_cluster(
 
 
 def _train(data: "DataSet", settings: "TrainingConfig", place: "Place", machine: Machine) -> "Outcome":
-    from synthanom.training.folds import check_folds, choose_run
-
-    # again in train; here a wrong number is refused before seconds of imports
-    check_folds(data.tasks, data.folds)
-    choose_run(data.tasks, place.training_tasks, place.run, pairing=settings.pairing)
     from synthanom.long_runs import long_run
     from synthanom.progress import on_terminal
     from synthanom.training.run import train

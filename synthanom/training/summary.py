@@ -12,9 +12,11 @@ from synthanom.errors import SynthanomError
 from synthanom.manifest import replaced_file
 from synthanom.training.checkpoint import read_card
 from synthanom.training.folder import finished
+from synthanom.training.kinds import kinds_of
 
 FIGURES = ("sample_average_precision", "sample_roc_auc", "pixel_average_precision", "pixel_roc_auc")
 SIMILARITY = ("sample_average_precision", "pixel_average_precision")
+SIMILARITY_KEYS = 4  # columns of the similarity table before those of the tasks: figure, detector, task, kind
 DEPTH = 3  # folders below the given one in which a run is looked for
 MOST_RUNS = 10_000
 
@@ -91,7 +93,9 @@ def write_tables(folder: Path, trained: Sequence[Trained]) -> tuple[Path, ...]:
     """
     written = _write(folder / "summary", *summary_table(trained), SUMMARY_NOTE)
     columns, rows = similarity_table(trained)
-    return (*written, *(_write(folder / "similarity", columns, rows, SIMILARITY_NOTE) if rows else ()))
+    if not rows:
+        return written
+    return (*written, *_write(folder / "similarity", columns, rows, SIMILARITY_NOTE, shown=kinds_shown(columns, rows)))
 
 
 SUMMARY_NOTE = (
@@ -101,7 +105,8 @@ SUMMARY_NOTE = (
 )
 SIMILARITY_NOTE = (
     "Trained on the task of a line, average precision on the pictures of a column's task against healthy ones, mean "
-    "over seeds: high where the two tasks are alike to the detector."
+    'over seeds: high where the two tasks are alike to the detector. The kind says why: tasks of one kind ("same" in '
+    "the table) do the same to a picture, and a detector that was trained on one has seen the trick of the other."
 )
 
 
@@ -120,16 +125,35 @@ def summary_table(trained: Sequence[Trained]) -> tuple[list[str], list[list[str]
 
 
 def similarity_table(trained: Sequence[Trained]) -> tuple[list[str], list[list[str]]]:
-    """Columns and lines of the single-task runs: one line per figure, detector and training task; empty without any."""
+    """Columns and lines of the single-task runs: one line per figure, detector and training task; empty without any.
+
+    The first `SIMILARITY_KEYS` columns say what a line is, the others are tasks.
+    """
     single = [run for run in trained if run.training_tasks == 1]
     tasks = sorted({run.train_tasks[0] for run in single} | {t for run in single for t in _tasks(run)})
+    kinds = kinds_of(tasks)
     rows = []
     for figure in SIMILARITY:
         for detector, task in sorted({(run.detector, run.train_tasks[0]) for run in single}):
             group = [run for run in single if (run.detector, run.train_tasks[0]) == (detector, task)]
             values = [_mean([_tasks(run).get(other, {}).get(figure) for run in group]) for other in tasks]
-            rows.append([figure, detector, task, *values])
-    return ["figure", "detector", "trained on", *tasks], rows
+            rows.append([figure, detector, task, kinds.get(task, ""), *values])
+    return ["figure", "detector", "trained on", "kind", *tasks], rows
+
+
+def kinds_shown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """A similarity table to be read: kinds beside the tasks of the columns, and where they are those of the line."""
+    tasks = columns[SIMILARITY_KEYS:]
+    kinds = kinds_of(tasks)
+    named = [f"{task} ({kinds[task]})" if task in kinds else task for task in tasks]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{value} same" if value and kinds.get(task) == row[SIMILARITY_KEYS - 1] else value
+            for task, value in zip(tasks, row[SIMILARITY_KEYS:], strict=True)
+        ]
+        lines.append([*row[:SIMILARITY_KEYS], *cells])
+    return [*columns[:SIMILARITY_KEYS], *named], lines
 
 
 def _read(place: Path) -> Trained:
@@ -175,13 +199,22 @@ def _mean(values: Iterable[float | None]) -> str:
     return f"{mean(known):.5f}" if known else ""
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> tuple[Path, Path]:
+def _write(
+    path: Path,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    note: str,
+    *,
+    shown: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None,
+) -> tuple[Path, Path]:
+    """Write a table as CSV and Markdown; the latter may be `shown` otherwise."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    lines = [note, "", "| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    names, cells = shown or (columns, rows)
+    lines = [note, "", "| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
     table, page = path.with_suffix(".csv"), path.with_suffix(".md")
     for target, content in ((table, text.getvalue()), (page, "\n".join(lines) + "\n")):
         with replaced_file(target) as file:
