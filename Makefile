@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_labels.py tests/test_batched_drawing.py
+SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
+.PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-opencv bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -52,6 +52,10 @@ bench: $(READY)
 
 bench-start: $(READY)
 	$(BIN)/python benchmarks/start.py
+
+# needs OpenCV, which is no dependency: where it is missing, a line says how to get it
+bench-opencv: $(READY)
+	$(BIN)/python benchmarks/seamless_clone.py --write
 
 bench-threads: $(READY)
 	$(BIN)/python benchmarks/threads.py --write

@@ -114,3 +114,8 @@ def first_samples() -> tuple[float, float]:
 def _status(name: str) -> int:
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
+
+
+def load() -> float:
+    """Processes that wanted the processor over the last minute, on average; not a number where it is not told."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from synthanom.arrays import FloatArray, ImageArray, MaskArray
 from synthanom.errors import SynthanomError
+from synthanom.kernels.ball_median import filtered
 from synthanom.labels.changed import AbstractChangeLabeller, by_component, check_side, smoothed_change
 
 LARGEST_RADIUS = 7  # voxels; a ball of 7 holds 1419 of a volume's, whose median is found for each voxel
@@ -62,19 +63,7 @@ class Logistic(AbstractChangeLabeller):
         """The logistic function of the smoothed change where it is above the tolerance: float64 (*box)."""
         del strength
         radius = USUAL_RADIUS[region.ndim] if self.radius is None else self.radius
-        intensity = by_component(change, region, lambda values: median(values, radius))
+        intensity = change if radius == 0 else by_component(change, region, lambda part: filtered(part, radius))
         # by tanh, which no argument makes overflow
         logistic = (1 + np.tanh(self.k * (intensity - self.x0) / 2)) / 2
         return np.where(smoothed_change(change, region, self.tolerance, self.smooth), logistic, 0.0)
-
-
-def median(values: npt.NDArray[Any], radius: int) -> npt.NDArray[Any]:
-    """The median of the ball of a radius around each voxel, 0 beyond the array."""
-    from scipy import ndimage
-
-    if radius == 0:
-        return values
-    axes = np.ogrid[(slice(-radius, radius + 1),) * values.ndim]
-    ball = np.add.reduce(np.broadcast_arrays(*[axis**2 for axis in axes])) <= radius**2
-    found: npt.NDArray[Any] = ndimage.median_filter(values, footprint=ball, mode="constant")
-    return found
