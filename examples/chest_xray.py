@@ -25,7 +25,7 @@ from synthanom.truth_set import open_truth_set
 
 CONFIG = Path(__file__).parents[1] / "configs" / "chest_xray_small.yaml"
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-BEGIN, END = "<!-- measured: chest radiographs -->", "<!-- end: chest radiographs -->"
+PART = "chest radiographs"
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     (plan.out / "results.md").write_text(page, encoding="utf-8")
     say(page)
     if given.write:
-        put(PAGE, page)
+        put(PAGE, page, PART)
     show(plan)
 
 
@@ -89,13 +89,14 @@ def show(plan: Plan) -> None:
     )
 
 
-def put(page: Path, tables: str) -> None:
-    """Replace what stands between the two marks of a page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, found, after = rest.partition(END)
+def put(page: Path, tables: str, name: str) -> None:
+    """Replace what stands between the two marks of a page's measured part."""
+    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
     if not found:
-        sys.exit(f"error: {page}: must hold the marks {BEGIN!r} and {END!r}; restore the page")
-    page.write_text(f"{before}{BEGIN}\n\n{tables.strip()}\n\n{END}{after}", encoding="utf-8")
+        sys.exit(f"error: {page}: must hold the marks {begin!r} and {end!r}; restore the page")
+    page.write_text(f"{before}{begin}\n\n{tables.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 def command(*words: object) -> None:
