@@ -77,7 +77,7 @@ def radiographs(raw: Path | None, out: Path, quick: bool) -> Teaching:
     side = 16 if quick else 64
     data, test = out / f"data-{side}", out / "test"
     # one task, as cheap as any: the anomalies of this data set are not used, those of a net are made while it learns
-    shape = ("--shape", f"{side},{side}", "--tasks", "cutout", "sink", "--variants", "1")
+    shape = ("--shape", f"{side},{side}", "--tasks", "cutout,sink", "--variants", "1")
     command("build-dataset", "zhanglab", raw, "--out", data, *shape)
     if not test.exists():
         command("build-dataset", "zhanglab", raw, "--test", "--out", test)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import build
 from phantoms import phantom
 from test_chest_xray_example import raw as made_radiographs
 
@@ -116,6 +117,22 @@ def test_seeds_and_tasks_make_other_nets(example, phantoms):
     assert one.shape == (8,) and not np.array_equal(one, scores("sink", 1))
     assert not np.array_equal(one, scores("smooth_intensity", 0))
     np.testing.assert_allclose(one, scores("sink", 0), rtol=1e-4, atol=1e-6)
+
+
+def test_radiographs_are_built_and_read(example, raw, monkeypatch, tmp_path):
+    _, _, sets = example
+
+    def built(name, kind, *words):
+        assert name == "build-dataset"
+        done = build(*words, command=kind)
+        assert done.status == 0, done.err
+
+    monkeypatch.setattr(sets, "command", built)
+    teaching = sets.PARTS["cxr"].make(raw, tmp_path / "cxr", True)
+    assert len(teaching.healthy) == 30 and teaching.healthy[0].shape == (16, 16)
+    assert teaching.test.images.shape == (24, 1, 16, 16) and teaching.test.anomalous.sum() == 16
+    assert len(set(teaching.test.patients)) == 8 + 8
+    assert teaching.test.images.min() >= -1.001 and teaching.test.images.max() <= 1.001
 
 
 @pytest.mark.parametrize(
