@@ -64,6 +64,7 @@ def test_every_refused_run_is_named_at_once_and_the_line_stays_short():
     ten = tuple(TASKS)[:10]
     with pytest.raises(SynthanomError, match=r"^992 of 1022 runs ") as caught:
         check_kinds([run for count in range(1, 10) for run in runs(ten, count)], kinds_of(ten))
+    assert "with 9 training tasks 0, 2-4, 8-9;" in str(caught.value)
     assert len(str(caught.value)) < 2500 and "\n" not in str(caught.value)
 
 
