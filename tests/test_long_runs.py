@@ -99,6 +99,7 @@ def test_training_on_a_terminal(tmp_path):
     _, listed, _ = answer(train, *given, "--list")
     assert len(listed["runs"]) == 30 and set(listed["runs"][0]) == {
         "training_tasks", "run", "train_tasks", "train_folds", "validation_tasks", "validation_folds", "command",
+        "same_kind", "refused",
     }  # fmt: skip
 
 
