@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_labels.py tests/test_batched_drawing.py
+SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_kernels_gradient_noise.py tests/test_labels.py tests/test_batched_drawing.py
 
 .PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-opencv bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 
@@ -36,7 +36,7 @@ tests: $(READY)
 coverage: tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
-	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/regions.py,synthanom/shards/*"
+	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/regions.py,synthanom/geometry.py,synthanom/free_forms.py,synthanom/shards/*"
 
 # docs/_build/html/index.html; nothing is fetched, and the built pages fetch nothing
 docs: $(READY)
