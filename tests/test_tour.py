@@ -60,7 +60,7 @@ def test_a_kernel_runs_it(tour, tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     specs = KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")], ensure_native_kernel=False)
-    notebook = nbformat.from_dict(tour)
+    notebook = nbformat.reads(json.dumps(tour), as_version=4)
     next(cell for cell in notebook.cells if cell.cell_type == "code").source = SMALL
     client = nbclient.NotebookClient(
         notebook,
