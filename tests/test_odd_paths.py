@@ -75,7 +75,9 @@ def test_everything_else_there(above):
     fine(SYNTHANOM, "evaluate", above / MAPS, "--truth", masks, "--out", above / "Zahlen ü", "--run", above / RUN)
     for form in ("hdf5", "nifti"):
         fine(SYNTHANOM, "export", above / DATA, "--out", above / f"Export {form} ü", "--format", form)
-    fine(SYNTHANOM, "describe", above / DATA, "--against", above / DATA, "--pictures", above / "Bild ü.png")
+    fine(SYNTHANOM, "describe", above / DATA, "--pictures", above / "Bild ü.png")
+    for folder in (DATA, RUN, MAPS):
+        fine(SYNTHANOM, "report", above / folder, "--out", above / f"Bericht über {folder}.html")
     parts = above / "Teile ü"
     for part in ("1/2", "2/2"):
         fine(BUILD, "folder", above / SCANS, "--out", parts, *BUILT, "--part", part)
