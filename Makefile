@@ -36,7 +36,7 @@ tests: $(READY)
 coverage: tests
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
-	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/regions.py,synthanom/geometry.py,synthanom/free_forms.py,synthanom/shards/*"
+	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/region.py,synthanom/bending.py,synthanom/regions.py,synthanom/geometry.py,synthanom/free_forms.py,synthanom/shards/*"
 
 # docs/_build/html/index.html; nothing is fetched, and the built pages fetch nothing
 docs: $(READY)

@@ -1,6 +1,5 @@
-"""Where an anomaly is: drawing its shape, placing it on the foreground, and the region that results."""
+"""Where an anomaly is: drawing its shape and placing it on the foreground."""
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +9,22 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, MaskArray, box_slices, check_mask
-from synthanom.errors import NoPlace, SynthanomError, UnsuitableRegion
-from synthanom.geometry import Geometry as Geometry  # found here under its fixed name
-from synthanom.kernels import inner_boundary, region_mask
+from synthanom.arrays import FloatArray, MaskArray
+
+# found here under their fixed names
+from synthanom.bending import bend_factor as bend_factor
+from synthanom.bending import deformation_strength as deformation_strength
+from synthanom.bending import mean_boundary_distance as mean_boundary_distance
+from synthanom.errors import NoPlace, SynthanomError
+from synthanom.geometry import Geometry as Geometry
+from synthanom.kernels import region_mask
 from synthanom.nearest import meant
+from synthanom.region import Region as Region
 from synthanom.sample import Sample
 
 PROPOSALS = 32  # places drawn at once, before any is judged
 REDRAWS = 50  # shapes drawn before giving up
 FORMS = ("simple", "organic", "hull")  # of regions
-MARGIN = 1  # voxels around the region's bounding box that stay untouched
 Unit = Literal["voxels", "mm"]
 LATER: Mapping[str, bool] = {"later": True}  # of a settings field that is stored only where it is not the default
 
@@ -151,106 +155,6 @@ class ShapeSettings(AbstractShape):
         return np.array(
             [self.smallest, self.largest, self.offset, self.gamma_shape, self.gamma_scale, self.shear], dtype=np.float64
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """The voxels of an anomaly, over a box with an empty margin of one voxel wherever the image allows it.
-
-    Attributes
-    ----------
-    geometry : Geometry or None
-        None for a region given as a mask.
-    corner : tuple of D integers
-        The box's first voxel in the image.
-    mask : ndarray of shape (*box), bool
-    """
-
-    geometry: Geometry | None
-    corner: tuple[int, ...]
-    mask: MaskArray
-
-    @classmethod
-    def from_geometry(cls, geometry: Geometry, shape: Sequence[int]) -> "Region":
-        """The region of a shape in an image of spatial `shape`; what leaves the image is cut off.
-
-        Raises
-        ------
-        UnsuitableRegion
-            If no voxel lies inside.
-        """
-        g = geometry
-        found = region_mask.tight_mask(g.kind, g.size, g.matrix, g.position, shape, margin=MARGIN)
-        if found is None:
-            raise UnsuitableRegion(f"the shape at {geometry.position} must reach into the image {tuple(shape)}")
-        return cls(geometry, *found)
-
-    @classmethod
-    def from_mask(cls, mask: npt.NDArray[np.bool_]) -> "Region":
-        """The region marked by a mask over the whole image, bool (*S).
-
-        Raises
-        ------
-        UnsuitableRegion
-            If the mask is empty.
-        """
-        check_mask(mask, mask.shape, name="region mask")
-        return _tight(mask)
-
-    @property
-    def size(self) -> tuple[int, ...]:
-        """Side lengths of the box, voxels."""
-        return tuple(self.mask.shape)
-
-    @cached_property
-    def slices(self) -> tuple[slice, ...]:
-        """The box as slices of the image's spatial axes."""
-        return box_slices(self.corner, self.mask.shape)
-
-    @cached_property
-    def count(self) -> int:
-        """Number of voxels inside."""
-        return int(np.count_nonzero(self.mask))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The region as JSON: the geometry, or the mask as run lengths (outside first, C order)."""
-        if self.geometry is not None:
-            return self.geometry.to_dict()
-        flat = self.mask.ravel()
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], flat]).astype(np.int8))).tolist()
-        runs = np.diff([0, *edges, flat.size]).tolist()
-        return {"kind": "mask", "corner": list(self.corner), "size": list(self.size), "rle": runs}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], shape: Sequence[int]) -> "Region":
-        """The region that `to_dict` gave, in an image of spatial `shape`.
-
-        Raises
-        ------
-        SynthanomError
-            If a mask's runs do not fill its box, or it leaves the image.
-        """
-        if data["kind"] != "mask":
-            return cls.from_geometry(Geometry.from_dict(data), shape)
-        size, runs = tuple(data["size"]), np.asarray(data["rle"], dtype=np.int64)
-        inside = any(c < 0 or c + n > s for c, n, s in zip(data["corner"], size, shape, strict=True))
-        if inside or runs.sum() != np.prod(size) or runs.min(initial=0) < 0:
-            raise SynthanomError(f"a mask region's runs must fill its box inside the image, got box {size} in {shape}")
-        flat = np.repeat(np.arange(runs.size) % 2 == 1, runs)
-        return cls(None, tuple(int(c) for c in data["corner"]), flat.reshape(size))
-
-
-def _tight(mask: MaskArray) -> Region:
-    """The region of a mask over the whole image: its bounding box plus the margin."""
-    low, high = [], []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if filled.size == 0:
-            raise UnsuitableRegion("a region must hold at least one voxel, got none")
-        low.append(max(0, int(filled[0]) - MARGIN))
-        high.append(min(mask.shape[axis], int(filled[-1]) + 1 + MARGIN))
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    return Region(None, tuple(low), np.ascontiguousarray(mask[box]))
 
 
 def uniform_index(u: float, n: int) -> int:
@@ -490,81 +394,3 @@ def _placed(geometry: Geometry, start: npt.NDArray[np.int64], spans: Sequence[An
     flat = 3 - len(geometry.size)
     mask = mask_of(*spans)
     return Region(geometry, tuple(start[flat:].tolist()), mask.reshape(mask.shape[flat:]))
-
-
-def mean_boundary_distance(region: MaskArray, centre: Sequence[float], spacing: Sequence[float] | None = None) -> float:
-    """Mean distance from a point to the region's inner boundary.
-
-    The inner boundary is the region minus its erosion by the cross-shaped element; beyond the array is outside.
-
-    Parameters
-    ----------
-    region : ndarray of shape (*box), bool
-    centre : D coordinates in that array, voxels
-    spacing : D floats, optional
-        Voxel size in mm.
-
-    Returns
-    -------
-    float
-        Voxels; mm where the spacing is given.
-
-    Raises
-    ------
-    UnsuitableRegion
-        For an empty region.
-    """
-    distance = inner_boundary.mean_distance(region, centre, spacing)
-    if math.isnan(distance):
-        raise UnsuitableRegion("a region must hold at least one voxel, got none")
-    return distance
-
-
-def bend_factor(region: MaskArray, centre: Sequence[float], push: float) -> float:
-    """Strength of a deformation that pushes intensities by about `push` voxels at most.
-
-    Parameters
-    ----------
-    region : ndarray of shape (*box), bool
-    centre : D coordinates in that array, voxels
-    push : float, voxels, > 0 and under 0.71 times the mean distance to the boundary
-
-    Returns
-    -------
-    float
-        f = ln(a / e) / ln(b / e) with e the mean distance to the inner boundary, a = e/2 - push/sqrt(2) and
-        b = e/2 + push/sqrt(2).
-
-    Raises
-    ------
-    SynthanomError
-        If the push is not in that range.
-    """
-    return deformation_strength(mean_boundary_distance(region, centre), push)
-
-
-def deformation_strength(e: float, push: float) -> float:
-    """`bend_factor` for a region whose inner boundary lies `e` voxels from the centre on average.
-
-    Parameters
-    ----------
-    e : float
-        Voxels, mean distance to the inner boundary.
-    push : float
-        Voxels, > 0 and under e / sqrt(2).
-
-    Returns
-    -------
-    float
-        As `bend_factor`.
-
-    Raises
-    ------
-    SynthanomError
-        If the push is not in the range that `e` allows.
-    """
-    from synthanom.drawing import strength
-
-    if not 0 < push < e / math.sqrt(2):
-        raise SynthanomError(f"push must lie between 0 and {e / math.sqrt(2):.4g} voxels for this region, got {push}")
-    return float(strength(float(e), float(push)))

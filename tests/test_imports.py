@@ -30,6 +30,8 @@ ORDER = [
     "preprocess",
     "geometry",
     "free_forms",
+    "region",
+    "bending",
     "regions",
     "labels",
     "tasks",

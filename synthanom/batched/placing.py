@@ -10,7 +10,7 @@ from synthanom.batched.items import Items
 from synthanom.kernels.placement.gpu import first_good
 from synthanom.kernels.region_mask.gpu import largest_coordinates, masks
 from synthanom.kernels.windows.gpu import cut, upload
-from synthanom.regions import MARGIN
+from synthanom.region import MARGIN
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
