@@ -5,9 +5,7 @@ from pathlib import Path
 from synthanom.errors import SynthanomError
 from synthanom.nearest import meant
 
-PACKAGE = Path(__file__).parents[1]
-# a wheel holds them beside the code; a checkout, which an editable installation reads, beside the package
-FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")
+FOLDER = Path(__file__).parents[2] / "configs"  # of a checkout, which an editable installation reads; a wheel has none
 
 
 def presets() -> dict[str, Path]:
@@ -17,8 +15,7 @@ def presets() -> dict[str, Path]:
     -------
     dict of str to Path
     """
-    found = {path.stem: path for folder in reversed(FOLDERS) for path in folder.glob("*.yaml")}
-    return dict(sorted(found.items()))
+    return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
 
 
 def config_file(given: Path) -> Path:
