@@ -40,6 +40,23 @@ are given as `tasks.Sink(push=(1, 1))`, to a build in a [file](builders.md) (`--
 page anew ([examples/gallery.py](../examples/gallery.py)); the whole slice, before and after each task, is shown with
 [the five tasks](tasks.md).
 """
+# name, heading, text, tasks: what other methods brought
+FURTHER = (
+    (
+        "further-borrowed",
+        "Further tasks: tissue or texture from elsewhere",
+        "The [further tasks](tasks.md#beyond-the-papers-five), but in this one region in place of their own: "
+        "interpolation with the same place of the other slice, plain and in the gradients; a part of the same slice, "
+        "of the other slice, and a texture.",
+        ("fpi", "pii", "cutpaste", "nsa", "perlin_texture"),
+    ),
+    (
+        "further-changed",
+        "Further tasks: values changed where they are",
+        "Erased; brighter or darker throughout, or by noise; the content moved, or taken from the mirrored slice.",
+        ("cutout", "uniform", "noise", "local_shift", "mirror"),
+    ),
+)
 
 Picture = npt.NDArray[np.float32]
 
@@ -125,7 +142,7 @@ def changed(
 
 
 def strips(at: Scene) -> Iterator[Strip]:
-    """The parts of the page."""
+    """The parts of the page, those of further tasks last but one."""
     yield Strip(
         name="size",
         heading="Size",
@@ -196,6 +213,7 @@ def strips(at: Scene) -> Iterator[Strip]:
             for v in (0.25, 0.5, 1, 2)
         },
     )
+    yield from further_strips(at)
     yield Strip(
         name="label-sigma",
         heading="Label: `FlippedGaussian(sigma)`",
@@ -206,6 +224,15 @@ def strips(at: Scene) -> Iterator[Strip]:
         },
         labels=True,
     )
+
+
+def further_strips(at: Scene) -> Iterator[Strip]:
+    """The tasks that other methods brought, each in the one region."""
+    texture = TextureDonors(shape=at.sample.shape, total=1)[0]
+    donors = {"other_subject": at.other, "external": texture}
+    for name, heading, text, members in FURTHER:
+        made = {task: changed(at, tasks.TASKS[task](), donor=donors.get(tasks.TASKS[task].donor)) for task in members}
+        yield Strip(name=name, heading=heading, text=text, made=made)
 
 
 def drawn(rows: Sequence[Sequence[Tile]]) -> bytes:
