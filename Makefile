@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_kernels_gradient_noise.py tests/test_labels.py tests/test_batched_drawing.py
+SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_kernels_object_overlap.py tests/test_kernels_gradient_noise.py tests/test_labels.py tests/test_batched_drawing.py
 
 .PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-opencv bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 

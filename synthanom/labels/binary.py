@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from synthanom.arrays import FloatArray, ImageArray, MaskArray
-from synthanom.labels.changed import AbstractChangeLabeller, check_side, smoothed_change
+from synthanom.labels.changed import AbstractChangeLabeller, check_side, parts_of, smoothed_change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,4 +35,4 @@ class Binary(AbstractChangeLabeller):
     def values(self, change: FloatArray, region: MaskArray, strength: ImageArray | None) -> npt.NDArray[Any]:
         """1 where the change is above the tolerance: bool (*box)."""
         del strength
-        return smoothed_change(change, region, self.tolerance, self.smooth)
+        return smoothed_change(change, parts_of(region), self.tolerance, self.smooth)

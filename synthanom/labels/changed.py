@@ -1,7 +1,7 @@
 """What the labels with a jump share: which voxels changed at all, how that is smoothed, and labelling whole images."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from synthanom.kernels import components
 from synthanom.labels.abstract import AbstractLabeller, check_together, check_visible
 from synthanom.labels.boxes import bounding_box
 
+Part = tuple[tuple[slice, ...], MaskArray]  # a component's tight box, and which of its voxels are its own
 SMALLEST = 3  # voxels; a component with a smaller side is not smoothed
 
 
@@ -84,39 +85,47 @@ class AbstractChangeLabeller(AbstractLabeller):
         return label, float(label.max(initial=0.0))
 
 
-def by_component(
-    values: npt.NDArray[Any], region: MaskArray, smooth: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
-) -> npt.NDArray[Any]:
-    """Smooth the values (*box) of each face-connected component of a region, 0 around it; others stay as they are.
-
-    Each in its own tight box, so that a label does not depend on what else is in the picture. A component with a side
-    under 3 voxels stays as it is.
-    """
+def parts_of(region: MaskArray) -> list[Part]:
+    """The face-connected components of a region (*box), those with a side under 3 voxels left out."""
     numbers, boxes = components.label(region)
-    out = values.copy()
+    found = []
     for number, (low, end) in enumerate(boxes, 1):
-        if (end - low).min() < SMALLEST:
-            continue
-        box = tuple(slice(a, b) for a, b in zip(low, end, strict=True))
-        own = numbers[box] == number
+        if (end - low).min() >= SMALLEST:
+            box = tuple(slice(a, b) for a, b in zip(low, end, strict=True))
+            found.append((box, numbers[box] == number))
+    return found
+
+
+def by_part(
+    values: npt.NDArray[Any], parts: Sequence[Part], smooth: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+) -> npt.NDArray[Any]:
+    """Smooth the values (*box) of each part of a region, 0 around it; others stay as they are.
+
+    Each in its own tight box, so that a label does not depend on what else is in the picture.
+    """
+    out = values.copy()
+    for box, own in parts:
         out[box] = np.where(own, smooth(np.where(own, values[box], values.dtype.type(0))), out[box])
     return out
 
 
 def majority(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
     """Where more than half of the cube of `side` voxels around a voxel is marked: the median of a mask."""
-    from scipy import ndimage
-
-    count = mask.astype(np.int64)
-    for axis in range(mask.ndim):
-        count = ndimage.correlate1d(count, np.ones(side), axis=axis, mode="constant")
+    count = np.zeros([n + side - 1 for n in mask.shape], np.int16)  # 15 ** 3 at most; 0 beyond the mask
+    count[tuple(slice(side // 2, side // 2 + n) for n in mask.shape)] = mask
+    for axis, length in enumerate(mask.shape):
+        before = (slice(None),) * axis
+        total = count[(*before, slice(0, length))].copy()
+        for step in range(1, side):
+            total += count[(*before, slice(step, step + length))]
+        count = total
     found: npt.NDArray[np.bool_] = 2 * count > side**mask.ndim
     return found
 
 
-def smoothed_change(change: FloatArray, region: MaskArray, tolerance: float, side: int) -> MaskArray:
-    """Which voxels changed by more than a tolerance, smoothed by the `majority` within each component."""
-    return by_component(change > tolerance, region, lambda mask: majority(mask, side))
+def smoothed_change(change: FloatArray, parts: Sequence[Part], tolerance: float, side: int) -> MaskArray:
+    """Which voxels changed by more than a tolerance, smoothed by the `majority` within each part of the region."""
+    return by_part(change > tolerance, parts, lambda mask: majority(mask, side))
 
 
 def check_side(side: int, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from synthanom.arrays import FloatArray, ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.kernels.ball_median import filtered
-from synthanom.labels.changed import AbstractChangeLabeller, by_component, check_side, smoothed_change
+from synthanom.labels.changed import AbstractChangeLabeller, by_part, check_side, parts_of, smoothed_change
 
 LARGEST_RADIUS = 7  # voxels; a ball of 7 holds 1419 of a volume's, whose median is found for each voxel
 USUAL_RADIUS = {2: 5, 3: 2}  # voxels, by axes: 81 of a picture, as published, and 33 of a volume
@@ -63,7 +63,8 @@ class Logistic(AbstractChangeLabeller):
         """The logistic function of the smoothed change where it is above the tolerance: float64 (*box)."""
         del strength
         radius = USUAL_RADIUS[region.ndim] if self.radius is None else self.radius
-        intensity = change if radius == 0 else by_component(change, region, lambda part: filtered(part, radius))
+        parts = parts_of(region)
+        intensity = change if radius == 0 else by_part(change, parts, lambda part: filtered(part, radius))
         # by tanh, which no argument makes overflow
         logistic = (1 + np.tanh(self.k * (intensity - self.x0) / 2)) / 2
-        return np.where(smoothed_change(change, region, self.tolerance, self.smooth), logistic, 0.0)
+        return np.where(smoothed_change(change, parts, self.tolerance, self.smooth), logistic, 0.0)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from synthanom.arrays import FloatArray, ImageArray, MaskArray
 from synthanom.errors import SynthanomError, UnsuitableRegion
-from synthanom.kernels import components
-from synthanom.regions import PROPOSALS, AbstractShape, Geometry, Region, uniform_index
+from synthanom.kernels import components, object_overlap
+from synthanom.regions import PROPOSALS, AbstractShape, Geometry, Region
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind, limits_of
 from synthanom.tasks.donor_patch import AbstractBlend, BlendParams, check_donor
@@ -152,8 +152,9 @@ class Nsa(AbstractTask):
         resized = isinstance(self.shape, ResizedShape) and region.geometry is not None
         source = np.array(region.geometry.size) if resized and region.geometry is not None else landed
         scale = source / landed
-        for start in self._starts(rng, region, source, donor, sample):
-            offset = start + (source - 1) / 2 - scale * (low + (landed - 1) / 2)
+        offsets = self._starts(rng, region, source, donor, sample) + (source - 1) / 2
+        offsets = offsets - scale * (low + (landed - 1) / 2)
+        for offset in offsets:
             if self._fits(sample.foreground, region, donor.foreground, (scale, offset)):
                 return BlendParams(
                     matrix=tuple(tuple(row) for row in np.diag(scale).tolist()),
@@ -167,8 +168,8 @@ class Nsa(AbstractTask):
 
     def _starts(
         self, rng: np.random.Generator, region: Region, source: npt.NDArray[np.int64], donor: Sample, sample: Sample
-    ) -> list[npt.NDArray[np.int64]]:
-        """Proposals for the donor voxel at which the patch begins."""
+    ) -> npt.NDArray[np.int64]:
+        """Proposals for the donor voxel at which the patch begins: int64 (n, D)."""
         if not self.shifted:
             if donor.shape != sample.shape:
                 raise SynthanomError(
@@ -176,25 +177,20 @@ class Nsa(AbstractTask):
                     f"{sample.shape} of {sample.id}, got {donor.shape}"
                 )
             low, end = components.bounds(region.mask) + np.array(region.corner)
-            return [low + ((end - low) - source) // 2]
+            there: npt.NDArray[np.int64] = low + ((end - low) - source) // 2
+            return there[None]
         room = np.array(donor.shape) - source + 1
         if room.min() < 1:
             raise UnsuitableRegion(f"nsa needs a donor larger than its patch of {tuple(source.tolist())} voxels")
-        proposals = rng.random((PROPOSALS, source.size)).tolist()
-        return [np.array([uniform_index(u, n) for u, n in zip(p, room.tolist(), strict=True)]) for p in proposals]
+        proposals = rng.random((PROPOSALS, source.size))
+        starts: npt.NDArray[np.int64] = np.minimum((proposals * room).astype(np.int64), room - 1)
+        return starts
 
     def _fits(
         self, foreground: MaskArray, region: Region, donor: MaskArray, how: tuple[FloatArray, FloatArray]
     ) -> bool:
         """Whether enough of the patch is object, and enough of that lands on the object."""
-        scale, offset = how
-        places = [
-            np.clip(np.rint(o + k * np.arange(n)).astype(np.int64), 0, side - 1)
-            for o, k, n, side in zip(offset, scale, region.size, donor.shape, strict=True)
-        ]
-        shown = donor[np.ix_(*places)] & region.mask
-        count = int(np.count_nonzero(shown))
-        common = int(np.count_nonzero(shown & foreground[region.slices]))
+        count, common = object_overlap.counts(donor, region.mask, foreground[region.slices], *how)
         return count > self.least_object * region.count and common > self.least_overlap * count
 
     @staticmethod
