@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 SMALL_KERNEL_TESTS := tests/test_kernels.py tests/test_kernels_smooth.py tests/test_kernels_median.py tests/test_kernels_object_overlap.py tests/test_kernels_gradient_noise.py tests/test_labels.py tests/test_batched_drawing.py
 
-.PHONY: demo test test-all lint types tests coverage docs gallery clean bench bench-start bench-opencv bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
+.PHONY: demo test test-all lint types plain tests coverage docs gallery clean bench bench-start bench-opencv bench-threads bench-metrics bench-gpu bench-scale bench-training dialects mutants
 
 # one pip run for everything, under the tested versions: a second run could pull another torch
 $(READY): pyproject.toml constraints.txt
@@ -16,7 +16,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py --out demo
 
-test: lint types tests coverage
+# mypy has one thread, and so have the kernels as plain Python: side by side
+test: lint
+	$(MAKE) --no-print-directory -j 2 --output-sync types plain
+	$(MAKE) --no-print-directory tests coverage
 
 test-all: test
 	$(BIN)/python -m pytest -q -m slow
@@ -29,13 +32,16 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-tests: $(READY)
-	$(BIN)/python -m pytest -q -n 2 -m "not slow" --cov --cov-report=
-
-# the compiled kernels once more as plain Python, so that their lines count; compiled.py is tested in processes of its own
-coverage: tests
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= $(SMALL_KERNEL_TESTS)
+# the compiled kernels as plain Python, so that their lines count; compiled.py is tested in processes of its own
+plain: $(READY)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-report= $(SMALL_KERNEL_TESTS)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
+
+# many wait for processes of their own, so that two cores have room for three; a file's tests share what it builds
+tests: $(READY)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not slow" --cov --cov-append --cov-report=
+
+coverage: $(READY)
 	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/region.py,synthanom/bending.py,synthanom/regions.py,synthanom/geometry.py,synthanom/free_forms.py,synthanom/shards/*"
 
 # docs/_build/html/index.html; nothing is fetched, and the built pages fetch nothing
