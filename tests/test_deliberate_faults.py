@@ -499,7 +499,7 @@ FAULTS = [
     ("kernels/ball_median/cpu.py", "min(LANES, out.size - first)", "LANES - 1", "test_kernels_median.py"),
     ("kernels/ball_median/lanes.py", 'icmp_signed("<"', 'icmp_signed("<="', "test_kernels_median.py"),
     ("kernels/object_overlap/cpu.py", "int(np.rint(", "int((", "test_kernels_object_overlap.py"),
-    ("kernels/object_overlap/cpu.py", "here & foreground[z, y, x]", "here", "test_kernels_object_overlap.py"),
+    ("kernels/object_overlap/cpu.py", "int(here & foreground[z, y, x])", "int(here)", "test_kernels_object_overlap.py"),
     (
         "kernels/object_overlap/__init__.py",
         "places[0, flat:], places[1, flat:]",

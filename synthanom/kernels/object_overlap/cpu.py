@@ -27,8 +27,8 @@ def counts(donor: Any, mask: Any, foreground: Any, places: Any) -> Any:
             row = donor[down[z], across[y]]
             for x in range(nx):
                 here = row[along[x]] & mask[z, y, x]
-                shown += here
-                common += here & foreground[z, y, x]
+                shown += int(here)
+                common += int(here & foreground[z, y, x])
     return shown, common
 
 
