@@ -1,5 +1,6 @@
 """Regions that no geometry describes: wavy outlines and convex hulls, and where they may be placed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ CIRCLE, SPHERE = 64, 600  # points on an ellipsoid's surface whose hull stands f
 ROWS = 512  # looked at together
 
 
-def organic(rng: np.random.Generator, shape: Geometry) -> MaskArray:
+def organic(rng: np.random.Generator, shape: Geometry, spacing: Sequence[float] | None = None) -> MaskArray:
     """Draw a region with a wavy outline within the ellipsoid of a shape's sizes: bool (*box), with an empty margin.
+
+    With a voxel size, in mm, its waves are as long along all axes in mm; without, in voxels.
 
     Notes
     -----
@@ -31,8 +34,9 @@ def organic(rng: np.random.Generator, shape: Geometry) -> MaskArray:
     away = np.ogrid[tuple(slice(-r, r + 1) for r in reach.tolist())]
     for row, width in zip(inverse_matrix(shape.matrix).tolist(), shape.size, strict=True):
         rho2 += (sum(m * x for m, x in zip(row, away, strict=True)) / (width / 2)) ** 2
-    sigma = SMOOTHING * float(np.prod(2.0 * reach + 1) ** (1 / reach.size))
-    noise = periodic_gaussian.smooth(rng.standard_normal(sides), sigma)
+    voxels = np.ones(reach.size) if spacing is None else np.asarray(spacing) / min(spacing)
+    sigma = SMOOTHING * float(np.prod((2.0 * reach + 1) * voxels) ** (1 / reach.size)) / voxels
+    noise = periodic_gaussian.smooth(rng.standard_normal(sides), sigma.tolist())
     noise -= noise.mean()
     marked = (noise > noise.std() * (CENTRE + (SURFACE - CENTRE) * rho2)) & (rho2 <= 1)
     marked[tuple(reach)] = True

@@ -118,8 +118,6 @@ class ShapeSettings(AbstractShape):
         if self.form not in FORMS:
             raise SynthanomError(f"form must be one of {', '.join(FORMS)}, got {self.form!r}")
         check_unit(self.unit)
-        if self.unit == "mm" and self.form != "simple":
-            raise SynthanomError(f"shapes in mm must be of the form simple, got {self.form}; leave unit or form out")
         if not 0 < self.smallest <= self.largest <= 0.8:
             raise SynthanomError(
                 f"sizes must satisfy 0 < smallest <= largest <= 0.8, got {self.smallest} and {self.largest}"
@@ -227,7 +225,7 @@ def draw(
 
     allowed = foreground if within is None else foreground & within
     if not settings.has_geometry:
-        return _draw_free(rng, allowed, settings)
+        return _draw_free(rng, allowed, settings, None)
     proposals = np.empty((PROPOSALS, allowed.ndim))
     drawn = draw_region(rng, region_mask.byte_volume(allowed), proposals, REDRAWS, settings.numbers)
     ellipsoid, size, matrix, corner, start, *spans, count = drawn
@@ -272,6 +270,8 @@ def draw_physical(
     matrix M the image has diag(min(t) / t) M. Where all t_i and all S_i are equal, it is the region that `draw` draws.
     """
     allowed = foreground if within is None else foreground & within
+    if not settings.has_geometry:
+        return _draw_free(rng, allowed, settings, spacing)
     for _ in range(REDRAWS):
         region = place(rng, draw_physical_geometry(rng, allowed.shape, settings, spacing), allowed)
         if region is not None:
@@ -341,16 +341,20 @@ def no_place(allowed: MaskArray) -> NoPlace:
     )
 
 
-def _draw_free(rng: np.random.Generator, allowed: MaskArray, settings: ShapeSettings) -> Region:
-    """Draw a region of another form than simple; as `draw`."""
+def _draw_free(
+    rng: np.random.Generator, allowed: MaskArray, settings: ShapeSettings, spacing: Sequence[float] | None
+) -> Region:
+    """Draw a region of another form than simple, in mm where the spacing is given; as `draw`."""
     from synthanom import free_forms
 
+    def one() -> Geometry:
+        if spacing is None:
+            return draw_geometry(rng, allowed.shape, settings)
+        return draw_physical_geometry(rng, allowed.shape, settings, spacing)
+
     for _ in range(REDRAWS):
-        first = draw_geometry(rng, allowed.shape, settings)
-        if settings.form == "organic":
-            mask = free_forms.organic(rng, first)
-        else:
-            mask = free_forms.hull(first, draw_geometry(rng, allowed.shape, settings))
+        first = one()
+        mask = free_forms.organic(rng, first, spacing) if settings.form == "organic" else free_forms.hull(first, one())
         corner = free_forms.place(rng, mask, allowed, PROPOSALS)
         if corner is not None:
             return Region(None, corner, mask)

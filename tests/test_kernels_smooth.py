@@ -67,3 +67,10 @@ def test_a_texture_is_the_weighted_sum_of_smoothed_noise():
         total += rng.random() * sigma * layer / layer.std()
     expected = ((total - total.mean()) / total.std())[None].astype(np.float32)
     np.testing.assert_array_equal(TextureDonors(shape=(20, 30), start=7)[2].image, expected)
+
+
+@pytest.mark.parametrize(("shape", "sigma"), [((12, 17), (0.7, 2.0)), ((9, 12, 14), (0.4, 1.0, 2.3))])
+def test_smoothing_along_each_axis_equals_scipys(shape, sigma):
+    image = np.random.default_rng(3).standard_normal(shape)
+    expected = ndimage.gaussian_filter(image, sigma, mode="wrap")
+    np.testing.assert_array_equal(periodic_gaussian.smooth(image, sigma), expected)

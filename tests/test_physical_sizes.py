@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 from phantoms import ellipsoid, field, phantom
 
-from synthanom import Recipe, Sample, SynthanomError, replay, synthesise, synthesise_batch, tasks
+from synthanom import Recipe, Sample, SynthanomError, free_forms, replay, synthesise, synthesise_batch, tasks
 from synthanom.batched.tables import is_batched
-from synthanom.kernels import inner_boundary
+from synthanom.kernels import inner_boundary, periodic_gaussian
 from synthanom.kernels.inner_boundary import reference as boundary_reference
 from synthanom.labels import FlippedGaussian
 from synthanom.regions import ShapeSettings, draw, draw_geometry, draw_physical, draw_physical_geometry
 from synthanom.streams import stream
 from synthanom.tasks import TASKS
 from synthanom.tasks.abstract import AbstractTask
+from synthanom.tasks.ball_shape import BallShape
+from synthanom.tasks.cutpaste import PatchShape
+from synthanom.tasks.nsa import ResizedShape
+from synthanom.tasks.same_place import SquareShape
 
 LABELLER = FlippedGaussian()
 VOXELS, MM = ShapeSettings(), ShapeSettings(unit="mm")
@@ -194,6 +198,75 @@ def test_tasks_are_physical_where_a_setting_is():
     assert dataclasses.replace(tasks.Sink(), unit="mm").physical and tasks.IntraBlend(shape=MM).physical
 
 
-def test_other_forms_are_drawn_in_voxels_only():
-    with pytest.raises(SynthanomError, match="shapes in mm must be of the form simple, got hull"):
-        ShapeSettings(unit="mm", form="hull")
+def shapes(unit):
+    """Every kind of shape but `ShapeSettings`' own ellipsoids and cuboids, by name."""
+    return {
+        "organic": ShapeSettings(unit=unit, form="organic"),
+        "hull": ShapeSettings(unit=unit, form="hull"),
+        "ball": BallShape(unit=unit, smallest=0.1, largest=0.2),
+        "square": SquareShape(unit=unit, smallest=0.1),
+        "patch": PatchShape(unit=unit, aspect=(1.0, 1.0)),
+        "resized": ResizedShape(unit=unit, gamma_scale=0.001, offset=0.1, resize=(1.0, 1.0)),
+    }
+
+
+@pytest.mark.parametrize("name", shapes("mm"))
+def test_every_shape_is_round_in_mm_where_it_is_asked_to_be(name):
+    """Extents along slices of 3 mm and pixels of 1 mm: alike in mm, or three times as thick, in the median of many."""
+    sample = Sample.from_array(field((36, 108, 108), 1, 4), np.ones((36, 108, 108), bool), (3.0, 1.0, 1.0), id="w")
+    found = {}
+    for unit in ("mm", "voxels"):
+        extents = []
+        for seed in range(60):
+            region = shapes(unit)[name].draw_in(np.random.default_rng(seed), sample)
+            inside = np.argwhere(region.mask)
+            extents.append((inside.max(axis=0) - inside.min(axis=0) + 1) * [3.0, 1.0, 1.0])
+        extents = np.median(extents, axis=0)
+        found[unit] = extents[0] / extents[1:].mean()
+    assert 0.75 < found["mm"] < 1.3, found
+    # in voxels a square's sides are shares of the shortest one, and so are a ball's and a patch's: as many voxels
+    assert 2 * found["mm"] < found["voxels"] or name == "resized"
+
+
+def test_waves_of_organic_outlines_are_as_long_along_all_axes(monkeypatch):
+    smooth, sigmas = periodic_gaussian.smooth, []
+
+    def watched(noise, sigma):
+        sigmas.append(sigma)
+        return smooth(noise, sigma)
+
+    monkeypatch.setattr(periodic_gaussian, "smooth", watched)
+    shape = draw_geometry(np.random.default_rng(1), (40, 40, 40), VOXELS)
+    free_forms.organic(np.random.default_rng(0), shape, (3, 1, 1.5))
+    along = np.array(sigmas) * (3, 1, 1.5)
+    assert along.min() > 0 and np.ptp(along) < 1e-9
+
+
+@pytest.mark.parametrize("name", shapes("mm"))
+@pytest.mark.parametrize("shape", [(40, 40), (24, 24, 24)])
+def test_cubes_of_voxels_give_every_shape_that_voxels_give(name, shape):
+    sample = Sample.from_array(field(shape, 1, 4), ellipsoid(shape), (0.5,) * len(shape), id="cube")
+    for seed in range(20):
+        mm, voxels = (shapes(unit)[name].draw_in(np.random.default_rng(seed), sample) for unit in ("mm", "voxels"))
+        assert mm.corner == voxels.corner and np.array_equal(mm.mask, voxels.mask)
+
+
+@pytest.mark.parametrize("name", [n for n in TASKS if n != "perlin_texture"])  # whose cells are as long as may be
+def test_every_task_knows_mm(name):
+    shape = TASKS[name]().shape
+    if shape == TASKS["sink"]().shape:
+        shape = MM
+    task = TASKS[name](shape=dataclasses.replace(shape, unit="mm"))
+    stored = task.to_dict()
+    assert stored["shape"]["unit"] == "mm" and TASKS[name].from_dict(stored) == task and task.physical
+    sample = thick()
+    other = Sample.from_array(field(sample.shape, 1, 9), sample.foreground, sample.spacing, id="other")
+    made = synthesise(sample, task, LABELLER, rng=stream(0, "mm", name, 0), donors=[sample, other])
+    again = replay(sample, Recipe.from_json(made.recipe.to_json()), LABELLER, donors=[sample, other])
+    assert np.array_equal(again.image, made.image)
+    with pytest.raises(SynthanomError, match="needs the voxel size"):
+        synthesise(thick(voxels=False), task, LABELLER, rng=stream(0, "mm", name, 0), donors=[sample, other])
+    with pytest.raises(SynthanomError, match="need the voxel size"):
+        task.shape.draw(np.random.default_rng(0), np.ones((20, 20), bool))
+    with pytest.raises(SynthanomError, match="unit must be one of"):
+        dataclasses.replace(shape, unit="cm")

@@ -1,5 +1,6 @@
 """Cut and paste within one picture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -11,12 +12,13 @@ from synthanom.kernels import components
 from synthanom.regions import PROPOSALS, AbstractShape, Geometry, Region, uniform_index
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind
+from synthanom.tasks.scaled_shape import AbstractScaledShape
 from synthanom.tasks.upright import draw_fitting, odd_side
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchShape(AbstractShape):
-    """Upright boxes of some share of the image.
+class PatchShape(AbstractScaledShape):
+    """Upright boxes of some share of the image. Further settings: `AbstractScaledShape`.
 
     Attributes
     ----------
@@ -24,7 +26,7 @@ class PatchShape(AbstractShape):
         Bounds of the share of the image's area or volume, uniform in between.
     aspect : (low, high)
         Bounds of the ratio of sides, around 1: by a fair coin uniform below 1 or above. In 3D every further side has
-        its own ratio to the first.
+        its own ratio to the first. Of sides in voxels, or in mm.
     """
 
     smallest: float = 0.02
@@ -32,6 +34,7 @@ class PatchShape(AbstractShape):
     aspect: tuple[float, float] = (0.3, 3.3)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (0 < self.smallest <= self.largest <= 0.5 and len(self.aspect) == 2):
             raise SynthanomError(
                 "a patch needs 0 < smallest <= largest <= 0.5 and two aspects, got "
@@ -40,19 +43,19 @@ class PatchShape(AbstractShape):
         if not 0 < self.aspect[0] <= 1 <= self.aspect[1] < np.inf:
             raise SynthanomError(f"aspect must be (low, high) with 0 < low <= 1 <= high, got {self.aspect}")
 
-    def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> Region:
+    def draw_scaled(self, rng: np.random.Generator, allowed: MaskArray, spacing: Sequence[float] | None) -> Region:
         """Draw the sides, then a place for them."""
-        allowed = foreground if within is None else foreground & within
-        return draw_fitting(rng, allowed, lambda: self._box(rng, allowed.shape))
+        voxels = (1.0,) * allowed.ndim if spacing is None else spacing
+        return draw_fitting(rng, allowed, lambda: self._box(rng, allowed.shape, voxels))
 
-    def _box(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Geometry:
-        volume = (self.smallest + rng.random() * (self.largest - self.smallest)) * np.prod(shape)
+    def _box(self, rng: np.random.Generator, shape: tuple[int, ...], voxels: Sequence[float]) -> Geometry:
+        volume = (self.smallest + rng.random() * (self.largest - self.smallest)) * np.prod(shape) * np.prod(voxels)
         ratios = [1.0]
         for _ in range(len(shape) - 1):
             low, high = (self.aspect[0], 1.0) if rng.random() < 0.5 else (1.0, self.aspect[1])
             ratios.append(low + rng.random() * (high - low))
         first = float((volume / np.prod(ratios)) ** (1 / len(shape)))
-        sides = [odd_side(first * ratio, n) for ratio, n in zip(ratios, shape, strict=True)]
+        sides = [odd_side(first * ratio / voxel, n) for ratio, voxel, n in zip(ratios, voxels, shape, strict=True)]
         return Geometry.of_box([0] * len(sides), sides)
 
 

@@ -1,5 +1,6 @@
 """Natural synthetic anomalies: resized patches of other subjects, blended in where both show the object."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,14 +14,17 @@ from synthanom.regions import PROPOSALS, AbstractShape, Geometry, Region
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind, limits_of
 from synthanom.tasks.donor_patch import AbstractBlend, BlendParams, check_donor
+from synthanom.tasks.scaled_shape import AbstractScaledShape, sides_of
 from synthanom.tasks.upright import draw_fitting, odd_side
 
 SPREAD = 0.5  # standard deviation of the factor by which a patch is resized
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResizedShape(AbstractShape):
+class ResizedShape(AbstractScaledShape):
     """Upright boxes that were resized: the geometry's `size` is the patch's in the donor, its matrix the resizing.
+
+    Further settings: `AbstractScaledShape`.
 
     Attributes
     ----------
@@ -45,6 +49,7 @@ class ResizedShape(AbstractShape):
     resize: tuple[float, float] = (0.7, 1.3)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.smallest <= self.largest <= 0.45:
             raise SynthanomError(
                 f"sizes must satisfy 0 < smallest <= largest <= 0.45, got {self.smallest} and {self.largest}"
@@ -54,19 +59,19 @@ class ResizedShape(AbstractShape):
         if not (len(self.resize) == 2 and 0 < self.resize[0] <= self.resize[1] < np.inf):
             raise SynthanomError(f"resize must be (low, high) with 0 < low <= high, got {self.resize}")
 
-    def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> Region:
+    def draw_scaled(self, rng: np.random.Generator, allowed: MaskArray, spacing: Sequence[float] | None) -> Region:
         """Draw the sides and the factor, then a place."""
-        allowed = foreground if within is None else foreground & within
-        return draw_fitting(rng, allowed, lambda: self._box(rng, allowed.shape))
+        sides = sides_of(allowed.shape, spacing)
+        return draw_fitting(rng, allowed, lambda: self._box(rng, allowed.shape, sides))
 
-    def _box(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Geometry:
+    def _box(self, rng: np.random.Generator, shape: tuple[int, ...], sides: Sequence[float]) -> Geometry:
         source = []
-        for n in shape:
+        for n in sides:
             half = (self.offset + self.gamma_scale * rng.standard_gamma(self.gamma_shape)) * n
             source.append(2 * max(1, int(min(max(half, self.smallest * n), self.largest * n))) + 1)
         factor = min(max(1 + SPREAD * rng.standard_normal(), self.resize[0]), self.resize[1])
-        factor = min(factor, *(self.largest * n / s for n, s in zip(shape, source, strict=True)))
-        factor = max(factor, *(self.smallest * n / s for n, s in zip(shape, source, strict=True)))
+        factor = min(factor, *(self.largest * n / s for n, s in zip(sides, source, strict=True)))
+        factor = max(factor, *(self.smallest * n / s for n, s in zip(sides, source, strict=True)))
         landed = [odd_side(factor * s, n) for s, n in zip(source, shape, strict=True)]
         matrix = np.diag([b / a for a, b in zip(source, landed, strict=True)])
         return Geometry("cuboid", tuple(source), matrix, (0.0,) * len(shape))

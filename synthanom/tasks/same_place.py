@@ -11,11 +11,12 @@ from synthanom.errors import SynthanomError
 from synthanom.regions import PROPOSALS, REDRAWS, AbstractShape, Geometry, Region, no_place, uniform_index
 from synthanom.sample import Sample
 from synthanom.tasks.abstract import AbstractParams, AbstractTask, DonorKind, limits_of
+from synthanom.tasks.scaled_shape import AbstractScaledShape
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquareShape(AbstractShape):
-    """Upright squares and cubes, cut off one voxel from the image's border.
+class SquareShape(AbstractScaledShape):
+    """Upright squares and cubes, cut off one voxel from the image's border. Further settings: `AbstractScaledShape`.
 
     Attributes
     ----------
@@ -26,8 +27,9 @@ class SquareShape(AbstractShape):
 
     Notes
     -----
-    Half the side is a uniform integer h, the side 2 h + 1 voxels, the centre uniform in the core. Beyond the papers, at
-    least half of the patch lies in the foreground: 32 centres are drawn for a side, and the first such is taken.
+    Half the side is a uniform integer h, the side 2 h + 1 voxels (in mm: h of the smallest voxel sides, rounded to
+    voxels), the centre uniform in the core. Beyond the papers, at least half of the patch lies in the foreground: 32
+    centres are drawn for a side, and the first such is taken.
     """
 
     smallest: float = 0.05
@@ -35,31 +37,33 @@ class SquareShape(AbstractShape):
     core: float = 0.8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (0 < self.smallest <= self.largest <= 0.5 and 0 < self.core <= 1):
             raise SynthanomError(
                 "a square needs 0 < smallest <= largest <= 0.5 and core in (0, 1], got "
                 f"{self.smallest}, {self.largest}, {self.core}"
             )
 
-    def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> Region:
+    def draw_scaled(self, rng: np.random.Generator, allowed: MaskArray, spacing: Sequence[float] | None) -> Region:
         """Draw a side, then a place for it."""
-        allowed = foreground if within is None else foreground & within
-        shortest = min(allowed.shape)
+        voxels = np.ones(allowed.ndim) if spacing is None else np.asarray(spacing) / min(spacing)
+        shortest = float((np.array(allowed.shape) * voxels).min())
         least, most = (max(1, round(bound * shortest)) for bound in (self.smallest, self.largest))
         for _ in range(REDRAWS):
             half = least + uniform_index(rng.random(), max(most - least, 1))
+            halves = [round(h) for h in (half / voxels).tolist()]
             for proposal in rng.random((PROPOSALS, allowed.ndim)).tolist():
-                box = self._box(proposal, half, allowed.shape)
+                box = self._box(proposal, halves, allowed.shape)
                 inside = allowed[tuple(slice(a, b) for a, b in box)]
                 if 2 * np.count_nonzero(inside) >= inside.size:
                     corner, size = [a for a, _ in box], [b - a for a, b in box]
                     return Region.from_geometry(Geometry.of_box(corner, size), allowed.shape)
         raise no_place(allowed)
 
-    def _box(self, proposal: Sequence[float], half: int, shape: Sequence[int]) -> list[tuple[int, int]]:
+    def _box(self, proposal: Sequence[float], halves: Sequence[int], shape: Sequence[int]) -> list[tuple[int, int]]:
         """First voxel, and end, of the patch along each axis."""
         box = []
-        for u, side in zip(proposal, shape, strict=True):
+        for u, half, side in zip(proposal, halves, shape, strict=True):
             count = max(1, round(self.core * side))
             centre = (side - count) // 2 + uniform_index(u, count)
             box.append((min(max(centre - half, 1), side - 2), max(min(centre + half + 1, side - 1), 2)))

@@ -1,5 +1,7 @@
 """Gaussian smoothing of an image that continues periodically beyond its edges."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from synthanom.arrays import FloatArray, to_volume
@@ -7,14 +9,14 @@ from synthanom.arrays import FloatArray, to_volume
 REACH = 4.0  # standard deviations at which the weights are cut off
 
 
-def smooth(image: FloatArray, sigma: float) -> FloatArray:
+def smooth(image: FloatArray, sigma: float | Sequence[float]) -> FloatArray:
     """Smooth along every axis.
 
     Parameters
     ----------
     image : ndarray of shape (*S), float64
-    sigma : float
-        Standard deviation, voxels; weights end at 4 of them, at half a voxel at least.
+    sigma : float or sequence of D floats
+        Standard deviation, voxels, along all axes or along each; weights end at 4 of them, at half a voxel at least.
 
     Returns
     -------
@@ -23,13 +25,13 @@ def smooth(image: FloatArray, sigma: float) -> FloatArray:
     """
     from synthanom.kernels.periodic_gaussian.cpu import smooth_rows, smooth_slabs
 
-    weights = half_weights(sigma)
+    weights = [half_weights(s) for s in np.broadcast_to(sigma, (image.ndim,)).tolist()]
     out = np.array(to_volume(image, image.ndim), dtype=np.float64, order="C")
     nz, ny, nx = out.shape
     if image.ndim == 3:
-        smooth_slabs(out.reshape(1, nz, ny * nx), weights)
-    smooth_slabs(out, weights)
-    smooth_rows(out.reshape(nz * ny, nx), weights)
+        smooth_slabs(out.reshape(1, nz, ny * nx), weights[0])
+    smooth_slabs(out, weights[-2])
+    smooth_rows(out.reshape(nz * ny, nx), weights[-1])
     return out.reshape(image.shape)
 
 
