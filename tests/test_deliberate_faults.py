@@ -515,6 +515,8 @@ FAULTS = [
         "test_physical_sizes.py -k round_in_mm",
     ),
     ("kernels/periodic_gaussian/__init__.py", "weights[-2])", "weights[-1])", "test_kernels_smooth.py -k each_axis"),
+    ("integrations/contrasts.py", "within=prior", "within=None", "test_integrations_monai.py -k prior"),
+    ("integrations/torchio.py", '"within": self.within', '"within": None', "test_integrations_torchio.py -k prior"),
     ("kernels/object_overlap/cpu.py", "int(np.rint(", "int((", "test_kernels_object_overlap.py"),
     ("kernels/object_overlap/cpu.py", "int(here & foreground[z, y, x])", "int(here)", "test_kernels_object_overlap.py"),
     (

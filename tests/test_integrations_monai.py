@@ -11,6 +11,7 @@ from phantoms import ellipsoid, field, phantom
 from synthanom import Mixture, Recipe, Sample, SynthanomError, replay, synthesise, tasks
 from synthanom.errors import NormalisationWarning
 from synthanom.labels import FlippedGaussian
+from synthanom.recipe import SynthesisOptions
 from synthanom.streams import stream
 
 pytest.importorskip("monai", reason="needs the extra `monai`")
@@ -103,6 +104,24 @@ def test_the_foreground_is_where_anomalies_are_placed():
     with pytest.raises(KeyError, match="mask"):
         transform({"image": field((48, 48))})
     RandSynthesised("image", tasks.Sink(), foreground_key="mask", allow_missing_keys=True)({"image": field((48, 48))})
+
+
+@pytest.mark.parametrize("inside_only", [False, True])
+def test_anomalies_keep_to_the_location_prior(inside_only):
+    prior = np.zeros((1, 48, 48), np.uint8)
+    prior[:, 24:, 24:] = 3
+    mixture = Mixture(tasks=[tasks.Sink()], options=SynthesisOptions(inside_only=inside_only))
+    keyed = RandSynthesised("image", mixture, within_key="lesion", region_key="region").set_random_state(0)
+    plain = RandSynthesise(mixture).set_random_state(0)
+    for number in range(5):
+        image = field((48, 48), 1, number)
+        made = keyed({"image": image, "lesion": prior})
+        region, changed = np.asarray(made["region"]), np.asarray(made["image"]) != image
+        assert 2 * (region & (prior > 0)).sum() >= region.sum() > 0
+        assert not (inside_only and changed[prior == 0].any())
+        assert equal(plain(image, within=prior[0])[0], made["image"])
+    with pytest.raises(KeyError, match="lesion"):
+        keyed({"image": field((48, 48))})
 
 
 def test_without_an_anomaly_there_are_zeros():

@@ -10,6 +10,7 @@ from phantoms import ellipsoid, field, phantom
 
 from synthanom import Mixture, Recipe, Sample, SynthanomError, synthesise, tasks
 from synthanom.labels import FlippedGaussian
+from synthanom.recipe import SynthesisOptions
 from synthanom.streams import stream
 
 pytest.importorskip("torchio", reason="needs the extra `torchio`")
@@ -115,6 +116,25 @@ def test_the_history_makes_the_same_again(mixture):
         assert equal(again.t1.data, result.t1.data) and equal(again.label.data, result.label.data)
     assert [type(t).__name__ for t in result.history].count("ReplayedAnomaly") == 1
     assert not any(isinstance(t, RandomAnomaly) for t in result.history)
+
+
+@pytest.mark.parametrize("inside_only", [False, True])
+def test_anomalies_keep_to_the_location_prior_and_so_does_the_history(inside_only):
+    marked = torch.zeros(1, *SHAPE, dtype=torch.uint8)
+    marked[:, 9:] = 1
+    mixture = Mixture(tasks=[tasks.SmoothIntensity()], options=SynthesisOptions(inside_only=inside_only, repeat=0))
+    pipeline = tio.Compose([tio.RandomFlip(axes=(0,)), RandomAnomaly(mixture, within="side")])
+    for seed in range(4):
+        given = subject(side=tio.LabelMap(tensor=marked, affine=AFFINE))
+        result = made(pipeline, given, seed)
+        label = result.label.data > 0
+        inside = result.side.data > 0
+        assert 2 * (label & inside).sum() >= label.sum() * (0.99 if inside_only else 0.9) > 0
+        assert not (inside_only and label[~inside].any())
+        again = result.get_composed_history()(given)
+        assert equal(again.t1.data, result.t1.data) and equal(again.label.data, result.label.data)
+    with pytest.raises(SynthanomError, match="the location prior must be an image of the subject, 'side' is not in it"):
+        RandomAnomaly(mixture, within="side")(subject())
 
 
 def test_a_history_holds_the_donors_that_were_used_and_no_others():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import ImageArray
+from synthanom.arrays import ImageArray, MaskArray
 from synthanom.errors import SynthanomError
 from synthanom.sample import Sample
 
@@ -19,6 +19,7 @@ def sample_of(
     *,
     id: str,  # noqa: A002  (as for Sample.from_array)
     subject: str | None,
+    within: npt.ArrayLike | None = None,
 ) -> Sample:
     """The sample of some images, their axes in the order in which they are.
 
@@ -26,8 +27,8 @@ def sample_of(
     ----------
     images : mapping of str to array (c, *S)
         By name; their channels are put together.
-    foreground : array (1, *S) or (*S), optional
-        What is above 0.
+    foreground, within : array (1, *S) or (*S), optional
+        What is above 0. Location prior: as for `Sample.from_array`.
     spacing : D lengths in mm, in the order of the axes, optional
     id, subject : as for `Sample.from_array`
 
@@ -43,10 +44,16 @@ def sample_of(
             f"images that get one anomaly together must have one grid, got {shapes}; resample them, or name fewer"
         )
     joined = next(iter(arrays.values())) if len(arrays) == 1 else np.concatenate(list(arrays.values()))
-    mask = None if foreground is None else np.asarray(foreground) > 0
-    if mask is not None and mask.ndim == joined.ndim and mask.shape[0] == 1:
-        mask = mask[0]
-    return Sample.from_array(joined, mask, spacing, id=id, subject=subject, channels=joined.shape[0])
+    mask, prior = _marked(foreground, joined.ndim), _marked(within, joined.ndim)
+    return Sample.from_array(joined, mask, spacing, id=id, subject=subject, channels=joined.shape[0], within=prior)
+
+
+def _marked(values: npt.ArrayLike | None, axes: int) -> MaskArray | None:
+    """Where an array (1, *S) or (*S) is above 0; `axes` counts the channels."""
+    if values is None:
+        return None
+    mask = np.asarray(values) > 0
+    return mask[0] if mask.ndim == axes and mask.shape[0] == 1 else mask
 
 
 def parted(image: ImageArray, counts: Mapping[str, int]) -> dict[str, ImageArray]:

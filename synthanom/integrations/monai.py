@@ -64,6 +64,7 @@ class RandSynthesise(RandomizableTransform):
         img: npt.NDArray[Any] | Tensor,
         foreground: npt.NDArray[Any] | Tensor | None = None,
         *,
+        within: npt.NDArray[Any] | Tensor | None = None,
         id: str = "sample",  # noqa: A002  (as for Sample.from_array)
         subject: str | None = None,
         randomize: bool = True,
@@ -76,6 +77,8 @@ class RandSynthesise(RandomizableTransform):
             Normalised. Spacing is taken from a MetaTensor.
         foreground : array (1, *S) or (*S), optional
             Where anomalies may be placed: what is above 0; everywhere by default.
+        within : array (1, *S) or (*S), optional
+            Location prior: at least half of each anomaly lies where it is above 0.
         id, subject : str, optional
             As for `Sample.from_array`. Give the subject where donors may be of the same one.
         randomize : bool
@@ -93,7 +96,7 @@ class RandSynthesise(RandomizableTransform):
         """
         if randomize:
             self.randomize()
-        sample = _sample({"image": img}, foreground, id=id, subject=subject)
+        sample = _sample({"image": img}, foreground, within, id=id, subject=subject)
         result = self.mixture.make(sample, seed=self._seed, draw=ONCE)
         image = _tracked(img)
         return _like(_image(result, sample), image), _like(_label(result, sample)[None], image)
@@ -119,6 +122,8 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         any order; MONAI's random state is not used, and every item needs an id.
     foreground_key : str, optional
         Where anomalies may be placed: what is above 0 in this entry, (1, *S) or (*S); everywhere by default.
+    within_key : str, optional
+        Location prior: at least half of each anomaly lies where this entry, (1, *S) or (*S), is above 0.
     label_key, region_key, recipe_key : str
         Where to put the label, float32 (1, *S); the union of the regions, bool (1, *S), if wanted; the recipe as JSON
         text, if wanted.
@@ -126,7 +131,7 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         Entries with the item's id and whom it shows, if there are any. Donors of the same subject are not borrowed
         from by `intra_blend`.
     allow_missing_keys : bool
-        Go on where images or foreground are missing; an item without any image is returned as it is.
+        Go on where images, foreground or prior are missing; an item without any image is returned as it is.
     """
 
     backend = [TransformBackends.NUMPY]  # noqa: RUF012  (MONAI's attribute)
@@ -139,6 +144,7 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         prob: float | None = None,
         seed: int | None = None,
         foreground_key: str | None = None,
+        within_key: str | None = None,
         label_key: str = "label",
         region_key: str | None = None,
         recipe_key: str | None = None,
@@ -150,7 +156,7 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         self.mixture = _with(mixture, prob)
         RandomizableTransform.__init__(self, self.mixture.probability)
         self.seed = seed
-        self.foreground_key = foreground_key
+        self.foreground_key, self.within_key = foreground_key, within_key
         self.label_key, self.region_key, self.recipe_key = label_key, region_key, recipe_key
         self.id_key, self.subject_key = id_key, subject_key
         self.epoch = SharedEpoch()
@@ -170,7 +176,7 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         Raises
         ------
         KeyError
-            If an image or the foreground is missing.
+            If an image, the foreground or the prior is missing.
         SynthanomError
             As `Mixture.make`; images of different grids; no id where a `seed` is given.
         """
@@ -178,7 +184,8 @@ class RandSynthesised(RandomizableTransform, MapTransform):
         images = {str(key): found[key] for key in self.key_iterator(found)}
         if not images:
             return found
-        sample = _sample(images, self._foreground(found), id=self._id(found), subject=found.get(self.subject_key))
+        masks = (self._mask(found, key) for key in (self.foreground_key, self.within_key))
+        sample = _sample(images, *masks, id=self._id(found), subject=found.get(self.subject_key))
         if self.seed is None:
             self.randomize()
             result = self.mixture.make(sample, seed=self._seed, draw=ONCE)
@@ -197,8 +204,7 @@ class RandSynthesised(RandomizableTransform, MapTransform):
             found[self.recipe_key] = "" if result is None else result.recipe.to_json().decode()
         return found
 
-    def _foreground(self, data: Mapping[Hashable, Any]) -> Any:
-        key = self.foreground_key
+    def _mask(self, data: Mapping[Hashable, Any], key: str | None) -> Any:
         if key is None or (key not in data and self.allow_missing_keys):
             return None
         return as_numpy(data[key])
@@ -223,15 +229,15 @@ def _tracked(image: Any) -> Tensor:
     return tensor
 
 
-def _sample(images: Mapping[str, Any], foreground: Any, *, id: str, subject: Any) -> Sample:  # noqa: A002
+def _sample(images: Mapping[str, Any], foreground: Any, within: Any, *, id: str, subject: Any) -> Sample:  # noqa: A002
     affines = {name: as_numpy(image.affine) for name, image in images.items() if isinstance(image, MetaTensor)}
     spacing = None
     if affines:
         check_affines(affines)
         spacing = _spacing(*next((affine, images[name].ndim - 1) for name, affine in affines.items()))
     arrays = {name: as_numpy(image) for name, image in images.items()}
-    mask = None if foreground is None else as_numpy(foreground)
-    return sample_of(arrays, mask, spacing, id=id, subject=None if subject is None else str(subject))
+    mask, prior = (None if one is None else as_numpy(one) for one in (foreground, within))
+    return sample_of(arrays, mask, spacing, id=id, subject=None if subject is None else str(subject), within=prior)
 
 
 def _spacing(affine: npt.NDArray[Any], dims: int) -> list[float] | None:

@@ -40,6 +40,8 @@ class RandomAnomaly(RandomTransform, IntensityTransform):
     mixture : Mixture or AbstractTask
     foreground : str, optional
         Name of the image that is above 0 where anomalies may be placed; everywhere by default.
+    within : str, optional
+        Location prior: at least half of each anomaly lies where the image of this name is above 0.
     label : str
         Name of the label, a LabelMap of float32 in [0, 1], shape (1, X, Y, Z).
     p : float, optional
@@ -68,6 +70,7 @@ class RandomAnomaly(RandomTransform, IntensityTransform):
         mixture: Mixture | AbstractTask,
         *,
         foreground: str | None = None,
+        within: str | None = None,
         label: str = "label",
         p: float | None = None,
         seed: int | None = None,
@@ -79,11 +82,11 @@ class RandomAnomaly(RandomTransform, IntensityTransform):
         IntensityTransform.__init__(self, p=1, **kwargs)
         given = as_mixture(mixture)
         self.mixture = given if p is None else replace(given, probability=p)
-        self.foreground, self.label = foreground, label
+        self.foreground, self.within, self.label = foreground, within, label
         self.seed = seed
         self.id_key, self.subject_key = id_key, subject_key
         self.epoch = SharedEpoch()
-        self.args_names = ["mixture", "foreground", "label", "seed", "id_key", "subject_key"]
+        self.args_names = ["mixture", "foreground", "within", "label", "seed", "id_key", "subject_key"]
 
     def set_epoch(self, epoch: int) -> None:
         """Make other pictures from now on, in every worker; of effect only with a `seed`."""
@@ -99,7 +102,8 @@ class RandomAnomaly(RandomTransform, IntensityTransform):
         """
         images = self.get_images_dict(subject)
         shown = subject.get(self.subject_key)
-        sample = _sample(subject, images, self.foreground, self._id(subject), None if shown is None else str(shown))
+        masks = (self.foreground, self.within)
+        sample = _sample(subject, images, masks, self._id(subject), None if shown is None else str(shown))
         if self.seed is None:
             seed, draw = int(torch.randint(0, 2**63 - 1, (1,)).item()), ONCE
         else:
@@ -110,6 +114,7 @@ class RandomAnomaly(RandomTransform, IntensityTransform):
             "recipe": "" if result is None else result.recipe.to_json().decode(),
             "mixture": _lenders(self.mixture, result),
             "foreground": self.foreground,
+            "within": self.within,
             "label": self.label,
             "include": self.include,
             "exclude": self.exclude,
@@ -136,19 +141,25 @@ class ReplayedAnomaly(IntensityTransform):
         JSON; empty for a subject that stayed healthy.
     mixture : Mixture
         Its labeller, and as donors those that the recipe names.
-    foreground : str, optional
+    foreground, within : str, optional
     label : str
     **kwargs
         As for `torchio.Transform`.
     """
 
     def __init__(
-        self, recipe: str, mixture: Mixture, foreground: str | None = None, label: str = "label", **kwargs: Any
+        self,
+        recipe: str,
+        mixture: Mixture,
+        foreground: str | None = None,
+        label: str = "label",
+        within: str | None = None,
+        **kwargs: Any,
     ) -> None:
         IntensityTransform.__init__(self, **kwargs)
         self.recipe, self.mixture = recipe, mixture
-        self.foreground, self.label = foreground, label
-        self.args_names = ["recipe", "mixture", "foreground", "label"]
+        self.foreground, self.within, self.label = foreground, within, label
+        self.args_names = ["recipe", "mixture", "foreground", "label", "within"]
 
     def apply_transform(self, subject: Subject) -> Subject:
         """The subject with the same changes and the same label.
@@ -156,10 +167,11 @@ class ReplayedAnomaly(IntensityTransform):
         Raises
         ------
         SynthanomError
-            If the images or the foreground are not those that the recipe was drawn for.
+            If the images, the foreground or, where the recipe asks for it, the prior are not those that the recipe was
+            drawn for.
         """
         images = self.get_images_dict(subject)
-        sample = _sample(subject, images, self.foreground, "sample", None)
+        sample = _sample(subject, images, (self.foreground, self.within), "sample", None)
         result = None
         if self.recipe:
             recipe = Recipe.from_json(self.recipe)
@@ -171,24 +183,25 @@ class ReplayedAnomaly(IntensityTransform):
 def _sample(
     subject: Subject,
     images: dict[str, ScalarImage],
-    foreground: str | None,
+    masks: tuple[str | None, str | None],
     id: str,  # noqa: A002  (as for Sample.from_array)
     shown: str | None,
 ) -> Sample:
-    """The images as one sample: 2D where the last axis has length 1."""
+    """The images, and the names of foreground and prior, as one sample: 2D where the last axis has length 1."""
     if not images:
         raise SynthanomError(
             f"anomalies need a scalar image, got a subject with {sorted(subject)}; use torchio.ScalarImage, "
             "or name other images in include= or exclude="
         )
     check_affines({name: image.affine for name, image in images.items()})
-    if foreground is not None and foreground not in subject:
-        raise SynthanomError(f"the foreground must be an image of the subject, {foreground!r} is not in it")
+    for role, name in zip(("foreground", "location prior"), masks, strict=True):
+        if name is not None and name not in subject:
+            raise SynthanomError(f"the {role} must be an image of the subject, {name!r} is not in it")
     flat = all(image.shape[-1] == 1 for image in images.values())
     arrays = {name: _array(image, flat) for name, image in images.items()}
-    mask = None if foreground is None else _array(subject[foreground], flat)
+    mask, prior = (None if name is None else _array(subject[name], flat) for name in masks)
     spacing = next(iter(images.values())).spacing[: 2 if flat else 3]
-    return sample_of(arrays, mask, spacing, id=id, subject=shown)
+    return sample_of(arrays, mask, spacing, id=id, subject=shown, within=prior)
 
 
 def _array(image: Any, flat: bool) -> Any:
