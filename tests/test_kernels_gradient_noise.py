@@ -31,6 +31,18 @@ def test_noise_equals_its_definition(seed, size):
     np.testing.assert_allclose(found, reference.sample(gradients, matrix, offset, size), atol=1e-13)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_noise_that_is_not_wanted_is_zero(size):
+    rng = np.random.default_rng(4)
+    wanted = rng.random(size) < 0.5
+    wanted.flat[0] = False
+    how = (unit(rng, (6,) * len(size)), 0.3 * np.eye(len(size)), [0.4] * len(size), size)
+    some, everything = gradient_noise.sample(*how, wanted), gradient_noise.sample(*how)
+    np.testing.assert_array_equal(some, np.where(wanted, everything, 0))
+    with pytest.raises(SynthanomError, match="wanted must"):
+        gradient_noise.sample(*how, wanted[:-1])
+
+
 @pytest.mark.parametrize("dims", [2, 3])
 def test_noise_is_zero_on_the_lattice_and_rises_there_as_the_gradients_say(dims):
     rng = np.random.default_rng(0)

@@ -65,7 +65,8 @@ class GradientNoiseShape(AbstractShape):
         low, end = components.bounds(usable)
         box = tuple(slice(a, b) for a, b in zip(low.tolist(), end.tolist(), strict=True))
         for _ in range(REDRAWS if usable.any() else 0):
-            marked = usable[box] & (self._noise(rng, allowed.shape, low, end - low) > self.threshold)
+            # where it may not lie the noise is 0, which is never above the threshold
+            marked = self._noise(rng, allowed.shape, low, usable[box]) > self.threshold
             if marked.any():
                 usable[...] = False
                 usable[box] = marked
@@ -76,9 +77,9 @@ class GradientNoiseShape(AbstractShape):
             "or lower GradientNoiseShape.threshold"
         )
 
-    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...], corner: Any, size: Any) -> FloatArray:
-        """Noise over a box of an image of spatial `shape`: float64 (*size)."""
-        sides = np.array(shape)
+    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...], corner: Any, wanted: MaskArray) -> FloatArray:
+        """Noise over a box of an image of spatial `shape`, where it is wanted: float64 (*box)."""
+        sides, size = np.array(shape), np.array(wanted.shape)
         most = np.minimum(self.finest, np.log2(np.maximum(sides / self.smallest_cell, 1)).astype(int))
         cells = 2 ** np.array([uniform_index(rng.random(), m + 1) for m in most.tolist()])
         turn = _rotation(self.largest_angle * (2 * rng.random(sides.size * (sides.size - 1) // 2) - 1), sides.size)
@@ -90,7 +91,7 @@ class GradientNoiseShape(AbstractShape):
         last = np.ceil(offset + np.maximum(far, 0).sum(axis=1)) + 1  # one to spare for rounding
         gradients = rng.standard_normal((*(last - first + 1).astype(int), sides.size))
         gradients /= np.linalg.norm(gradients, axis=-1, keepdims=True)
-        return gradient_noise.sample(gradients, matrix, (offset - first).tolist(), size.tolist())
+        return gradient_noise.sample(gradients, matrix, (offset - first).tolist(), wanted.shape, wanted)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from synthanom.arrays import FloatArray, check_coordinates, pad_triple
+from synthanom.arrays import FloatArray, MaskArray, check_coordinates, check_mask, pad_triple
 from synthanom.errors import SynthanomError
-from synthanom.kernels.region_mask import embed
+from synthanom.kernels.region_mask import byte_volume, embed
 
 _FLAT = np.array([[0.0], [1.0], [1.0]])  # takes the flat axis out of a matrix
 
 
 def sample(
-    gradients: FloatArray, matrix: npt.ArrayLike, offset: Sequence[float], size: Sequence[int]
+    gradients: FloatArray,
+    matrix: npt.ArrayLike,
+    offset: Sequence[float],
+    size: Sequence[int],
+    wanted: MaskArray | None = None,
 ) -> npt.NDArray[np.float64]:
     """Evaluate gradient noise on a box.
 
@@ -24,6 +28,8 @@ def sample(
     matrix : (D, D), offset : (D,)
         Voxel q of the box lies at lattice coordinates t = matrix @ q + offset, which must be within [0, n_i - 1].
     size : D integers, the box
+    wanted : ndarray of shape (*size), bool, optional
+        Where it is evaluated; 0 elsewhere.
 
     Returns
     -------
@@ -41,7 +47,7 @@ def sample(
     Raises
     ------
     SynthanomError
-        For numbers that are not finite, or a box that leaves the lattice.
+        For numbers that are not finite, a box that leaves the lattice, or a mask of another shape.
     """
     from synthanom.kernels.gradient_noise.cpu import sample_rows
 
@@ -59,8 +65,12 @@ def sample(
     low, high = start + np.minimum(far, 0).sum(axis=1), start + np.maximum(far, 0).sum(axis=1)
     if (low < 0).any() or (high > np.array(lattice.shape[:-1]) - 1).any() or min(lattice.shape[:-1]) < 2:
         raise SynthanomError(f"the box must lie within the lattice {lattice.shape[:-1]}, got {low} to {high}")
+    everywhere = np.ones(sides, dtype=np.bool_) if wanted is None else wanted
+    check_mask(everywhere, sides, name="wanted")
     if dims == 2:  # the flat axis in front has one lattice point, where every voxel lies
         lattice = np.ascontiguousarray(np.pad(lattice, [(0, 0), (0, 0), (1, 0)])[None])
     out = np.empty((1,) * (3 - dims) + sides)
-    sample_rows(out, lattice, embed(turned) * (1.0 if dims == 3 else _FLAT), pad_triple(start, 0.0))
+    sample_rows(
+        out, byte_volume(everywhere), lattice, embed(turned) * (1.0 if dims == 3 else _FLAT), pad_triple(start, 0.0)
+    )
     return out.reshape(sides)

@@ -9,14 +9,20 @@ from synthanom.kernels.compiled import njit
 
 
 @njit(nogil=True, cache=True)
-def sample_rows(out: Any, gradients: Any, matrix: Any, offset: Any) -> None:
-    """Write the noise to `out` (Z, Y, X) float64; gradients (n_0, n_1, n_2, 3), n_0 = 1 for pictures."""
+def sample_rows(out: Any, wanted: Any, gradients: Any, matrix: Any, offset: Any) -> None:
+    """Write the noise to `out` (Z, Y, X) float64, 0 where it is not wanted (uint8, as `out`).
+
+    Gradients are (n_0, n_1, n_2, 3), n_0 = 1 for pictures.
+    """
     place, weights, corners = np.empty((3, 2)), np.empty((3, 2)), np.empty(3, np.int64)
     pairs = min(2, gradients.shape[0])
     root = math.sqrt(2.0)
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):
             for x in range(out.shape[2]):
+                out[z, y, x] = 0.0
+                if not wanted[z, y, x]:
+                    continue
                 for axis in range(3):
                     t = matrix[axis, 0] * z + matrix[axis, 1] * y + matrix[axis, 2] * x + offset[axis]
                     point = max(min(math.floor(t), gradients.shape[axis] - 2), 0)
