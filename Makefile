@@ -22,7 +22,7 @@ test: lint
 	$(MAKE) --no-print-directory tests coverage
 
 test-all: test
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 -m slow
 	$(MAKE) demo
 
 lint: $(READY)
@@ -37,9 +37,9 @@ plain: $(READY)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-report= $(SMALL_KERNEL_TESTS)
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q --cov --cov-append --cov-report= tests/test_regions.py tests/test_batched.py tests/test_kernels_label_torch.py -k "good_positions or boundary or exact_count or merged or components_equal"
 
-# many wait for processes of their own, so that two cores have room for three; a file's tests share what it builds
+# many wait for processes of their own, so that two cores have room for three
 tests: $(READY)
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not slow" --cov --cov-append --cov-report=
+	$(BIN)/python -m pytest -q -n 3 -m "not slow" --cov --cov-append --cov-report=
 
 coverage: $(READY)
 	$(BIN)/python -m coverage report --fail-under=95 --omit="synthanom/kernels/compiled.py" --include="synthanom/kernels/*,synthanom/tasks/*,synthanom/labels/*,synthanom/synthesis.py,synthanom/recipe.py,synthanom/batched/*,synthanom/region.py,synthanom/bending.py,synthanom/regions.py,synthanom/geometry.py,synthanom/free_forms.py,synthanom/shards/*"
