@@ -24,6 +24,7 @@ def scale():
             sys.modules.pop(name, None)
 
 
+@pytest.mark.slow
 def test_a_quick_run(scale):
     command = [
         sys.executable,

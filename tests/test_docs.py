@@ -55,11 +55,17 @@ def commands(page: Path) -> list[str]:
 
 
 LONG = (
+    "describe.md",
     "evaluate.md",
+    "export.md",
     "index.md",
+    "long-runs.md",
+    "many-machines.md",
     "predict.md",
+    "replay.md",
+    "report.md",
     "train.md",
-)  # a minute or more each: only `make test-all` runs their commands
+)  # 10 s to some minutes each: only `make test-all` runs their commands
 
 
 @pytest.mark.parametrize(
