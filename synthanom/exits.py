@@ -26,6 +26,7 @@ WORDS = {
 }
 AGAIN = "run the same command again"
 EPILOG = "Exit status: " + "; ".join(f"{status} {words}" for status, words in WORDS.items()) + "."
+NO_THREAD = "can't start new thread"
 LOST_SECONDS = 0.05  # until an interruption that was lost comes again
 
 
@@ -72,7 +73,12 @@ def status_of(error: BaseException) -> int:
         return TERMINATED
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    return REFUSED if isinstance(error, SynthanomError | OSError | MemoryError) else BUG
+    return REFUSED if isinstance(error, SynthanomError | OSError) or _starved(error) else BUG
+
+
+def _starved(error: BaseException) -> bool:
+    """Whether memory was lacking: also for a thread's stack, which Python calls a RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and str(error) == NO_THREAD)
 
 
 def _status(app: Callable[..., Any], arguments: list[str], debug: bool, hint: str) -> int:
@@ -103,7 +109,7 @@ def _status(app: Callable[..., Any], arguments: list[str], debug: bool, hint: st
             traceback.print_exc()
         status = status_of(error)
         line = _one_line(error) if status == REFUSED else _bug_line(error, debug)
-        if isinstance(error, MemoryError):
+        if _starved(error):
             line = f"not enough memory ({_one_line(error)}); free some, or run it where there is more"
         return _refused(line, status, as_json)
     if code == INTERRUPTED:  # typer turns Ctrl-C into this status by itself

@@ -518,6 +518,7 @@ FAULTS = [
     ("integrations/contrasts.py", "within=prior", "within=None", "test_integrations_monai.py -k prior"),
     ("integrations/torchio.py", '"within": self.within', '"within": None', "test_integrations_torchio.py -k prior"),
     ("kernels/gradient_noise/cpu.py", "if not wanted[z, y, x]", "if wanted[z, y, x]", "test_kernels_gradient_noise.py"),
+    ("exits.py", "str(error) == NO_THREAD", "False", "test_exits.py"),
     ("kernels/object_overlap/cpu.py", "int(np.rint(", "int((", "test_kernels_object_overlap.py"),
     ("kernels/object_overlap/cpu.py", "int(here & foreground[z, y, x])", "int(here)", "test_kernels_object_overlap.py"),
     (

@@ -15,6 +15,7 @@ def main(what: str, number: int = 0):
     if what == "refuse": raise SynthanomError("no such scan\\n  here")
     if what == "file": open("/nonexistent/file")
     if what == "memory": raise MemoryError("Unable to allocate 3 TiB")
+    if what == "thread": raise RuntimeError("can't start new thread")
     if what == "bug": [][1]
     if what == "stop": raise KeyboardInterrupt
     if what == "exit": raise typer.Exit(3)
@@ -30,6 +31,7 @@ run(app, resume_hint="run it again")
         (["refuse"], 2, "error: no such scan here"),
         (["file"], 2, "/nonexistent/file"),
         (["memory"], 2, "error: not enough memory (Unable to allocate 3 TiB); free some"),
+        (["thread"], 2, "error: not enough memory (can't start new thread); free some"),
         (["bug"], 1, "a bug in synthanom: IndexError"),
         (["stop"], 130, "run it again"),
         (["exit"], 3, ""),
