@@ -23,12 +23,12 @@ FLOOR = 0.05  # of the learning rate, reached by the last step
 
 
 def lessons() -> dict[str, tuple[str, ...]]:
-    """Every task alone, and mixtures: name -> tasks of which every picture gets one."""
+    """No task, every task alone, and mixtures: name -> tasks of which every picture gets one."""
     kinds: dict[str, str] = {}
     for name, task in TASKS.items():
         kinds.setdefault(task.kind, name)
     found = {name: (name,) for name in TASKS}
-    return {**found, "paper": PAPER_TASKS, "kinds": tuple(kinds.values()), "all": tuple(TASKS)}
+    return {"untrained": (), **found, "paper": PAPER_TASKS, "kinds": tuple(kinds.values()), "all": tuple(TASKS)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class Lesson:
     Attributes
     ----------
     tasks : tuple of str
+        None leave the net as it was drawn.
     seed : int
         Of weights, order and anomalies.
     steps : int
@@ -50,13 +51,12 @@ class Lesson:
 
 def taught(lesson: Lesson, teaching: Teaching, part: Part) -> torch.nn.Module:
     """A net after all its steps: nothing is chosen, the last weights count."""
+    net = drawn(lesson, teaching, part)
+    if not lesson.tasks:
+        return net.eval()
     optimiser_settings = OptimiserConfig(
         learning_rate=0.005, warmup_steps=min(20, lesson.steps), decay=FLOOR ** (1 / lesson.steps), floor=FLOOR
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(lesson.seed)
-        first = teaching.healthy[0]
-        net = UNet(dims=len(first.shape), in_channels=len(first.image), base=BASE, resolutions=part.resolutions)
     optimiser = torch.optim.AdamW(net.parameters(), lr=optimiser_settings.learning_rate, weight_decay=0.0)
     rates = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_factor(step, optimiser_settings))
     pictures = shown(lesson, teaching)
@@ -69,6 +69,14 @@ def taught(lesson: Lesson, teaching: Teaching, part: Part) -> torch.nn.Module:
         optimiser.step()
         rates.step()
     return net.eval()
+
+
+def drawn(lesson: Lesson, teaching: Teaching, part: Part) -> torch.nn.Module:
+    """The net before its first step: the same for every lesson of a seed."""
+    first = teaching.healthy[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(lesson.seed)
+        return UNet(dims=len(first.shape), in_channels=len(first.image), base=BASE, resolutions=part.resolutions)
 
 
 def shown(lesson: Lesson, teaching: Teaching) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from chest_xray import command
-from virtual_cohort import subject, template, with_lesion
+from virtual_cohort import GRID, Volume, subject, template, with_lesion
 from xray_scores import TestImages
 
 from synthanom import Sample
@@ -19,6 +20,8 @@ from synthanom.textures import TextureDonors
 from synthanom.truth_set import open_truth_set
 from synthanom.volumes import read
 from synthanom.volumes.reading import reading_of
+
+SEEN = 12  # pixels of a lesion in the slice, at least: a disk of 16 mm
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,35 +102,45 @@ def radiographs(raw: Path | None, out: Path, quick: bool) -> Teaching:
 
 
 def brains(raw: Path | None, out: Path, quick: bool) -> Teaching:
-    """Virtual subjects of 40 x 48 x 40 voxels of 4 mm; every second of the unseen ones has a simulated lesion."""
+    """The middle axial slice of virtual subjects, 48 x 40 pixels of 4 mm; a lesion crosses every second unseen one."""
     del raw, out
-    healthy, unseen = (4, 6) if quick else (40, 100)
+    healthy, unseen = (6, 8) if quick else (150, 200)
     anatomy, _ = template()
     learnt = [
-        zscored(subject(anatomy, np.random.default_rng([0, 0, n])).astype(np.float32), f"virtual-{n:03d}")
-        for n in range(healthy)
+        zscored(middle(subject(anatomy, np.random.default_rng([0, 0, n]))), f"virtual-{n:03d}") for n in range(healthy)
     ]
-    judged, sick = [], []
+    judged = []
     for n in range(unseen):
         rng = np.random.default_rng([0, 1, n])
         image = subject(anatomy, rng)
-        sick.append(bool(n % 2))
-        if sick[-1]:
-            image, _ = with_lesion(image, rng)
-        judged.append(zscored(image.astype(np.float32), f"unseen-{n:03d}"))
+        judged.append(zscored(middle(crossed(image, rng) if n % 2 else image), f"unseen-{n:03d}"))
     return Teaching(
         healthy=learnt,
         test=TestImages(
             images=np.stack([one.image for one in judged]),
             foregrounds=np.stack([one.foreground for one in judged]),
-            anomalous=np.array(sick),
+            anomalous=np.arange(unseen) % 2 == 1,
             patients=tuple(one.id for one in judged),
         ),
     )
 
 
+def middle(image: Volume) -> npt.NDArray[np.float32]:
+    """The axial slice halfway up, front on top: (Y, X)."""
+    return image[:, ::-1, GRID[2] // 2].T.astype(np.float32)
+
+
+def crossed(image: Volume, rng: np.random.Generator) -> Volume:
+    """A subject with a lesion of which at least `SEEN` pixels lie in its middle slice, the first such of many drawn."""
+    for _ in range(200):
+        found, part = with_lesion(image, rng)
+        if np.count_nonzero(part[:, :, GRID[2] // 2]) >= SEEN:
+            return found
+    raise SystemExit("error: no lesion of 200 crosses the middle slice")
+
+
 def zscored(values: np.ndarray, name: str) -> Sample:
-    """A volume, z-scored over its nonzero voxels, 0 elsewhere."""
+    """A picture, z-scored over its nonzero pixels, 0 elsewhere."""
     inside = values != 0
     scaled = np.where(inside, (values - values[inside].mean()) / values[inside].std(), 0.0).astype(np.float32)
     return Sample.from_array(scaled[None], inside, id=name)
@@ -136,17 +149,17 @@ def zscored(values: np.ndarray, name: str) -> Sample:
 PARTS = {
     "cxr": Part(
         title="pneumonia on chest radiographs of 64 x 64 pixels",
-        steps=800,
+        steps=400,
         batch=8,
         resolutions=4,
         score=Aggregation(statistic="top", value=0.25),  # the paper's choice
         make=radiographs,
     ),
     "brains": Part(
-        title="simulated lesions in virtual brains of 4 mm",
-        steps=600,
-        batch=2,
-        resolutions=3,
+        title="simulated lesions in axial slices of virtual brains",
+        steps=400,
+        batch=16,
+        resolutions=4,
         score=Aggregation(statistic="top", value=0.01, over="foreground"),  # lesions are small
         make=brains,
     ),

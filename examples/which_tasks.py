@@ -2,9 +2,9 @@
 
 The same small net learns from each task alone and from mixtures, for the same number of steps on the same healthy
 images and with the same seeds, and is judged on disease: pneumonia on chest radiographs (RAW is the ZhangLab set, as
-unpacked) and simulated lesions in virtual brains, which need no download. Nothing is chosen on the way: the last
-weights count, and how a map becomes one number is fixed. It takes hours; interrupted, the same command goes on, and a
-net that was taught is not taught again. Tables: OUT/which-tasks.md.
+unpacked) and simulated lesions in slices of virtual brains, which need no download. Nothing is chosen on the way: the
+last weights count, and how a map becomes one number is fixed. It takes an hour or two; interrupted, the same command
+goes on, and a net that was taught is not taught again. Tables: OUT/which-tasks.md.
 """
 
 import argparse
@@ -130,7 +130,7 @@ def page(nets: Nets) -> str:
 def _rows(known: dict[str, list[dict]]) -> Iterator[list[str]]:
     for name, found in known.items():
         tasks = lessons()[name]
-        kind = TASKS[name].kind if name in TASKS else f"mixture of {len(tasks)}"
+        kind = TASKS[name].kind if name in TASKS else f"mixture of {len(tasks)}" if tasks else ""
         many = [np.array(one["scores"]) for one in found]
         cells = [cell(figure(metric, many, _judged(found))) for metric in METRICS]
         yield [name, kind, str(len(found)), *cells, f"{np.mean([one['seconds'] for one in found]):.0f}"]

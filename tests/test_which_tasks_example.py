@@ -61,7 +61,7 @@ def test_every_task_and_the_mixtures_are_lessons(example):
     _, net, _ = example
     found = net.lessons()
     assert set(TASKS) < set(found) and all(found[name] == (name,) for name in TASKS)
-    assert found["paper"] == PAPER_TASKS and found["all"] == tuple(TASKS)
+    assert found["paper"] == PAPER_TASKS and found["all"] == tuple(TASKS) and found["untrained"] == ()
     kinds = [TASKS[name].kind for name in found["kinds"]]
     assert sorted(kinds) == sorted({task.kind for task in TASKS.values()})
 
@@ -81,15 +81,17 @@ def test_a_net_is_taught_once_and_only_measured_lines_are_written(example, phant
     page = tmp_path / "results.md"
     page.write_text("a\n<!-- measured: which tasks, brains -->\nold\n<!-- end: which tasks, brains -->\nb\n")
     monkeypatch.setattr(which, "PAGE", page)
-    words = ("--out", tmp_path / "out", "--part", "brains", "--tasks", "sink", "paper", "--seeds", 2)
+    words = ("--out", tmp_path / "out", "--part", "brains", "--tasks", "untrained", "sink", "paper", "--seeds", 2)
     run(which, monkeypatch, *words, "--write")
     assert len(phantoms) == 1, "what a part is made of is read once"
     found = {str(p.relative_to(tmp_path / "out/brains")): p.read_bytes() for p in tmp_path.rglob("seed-*.json")}
-    assert set(found) == {f"3-steps/{lesson}/seed-{seed}.json" for lesson in ("sink", "paper") for seed in (0, 1)}
+    assert set(found) == {
+        f"3-steps/{lesson}/seed-{seed}.json" for lesson in ("untrained", "sink", "paper") for seed in (0, 1)
+    }
     lines = page.read_text().splitlines()
     assert lines[0] == "a" and lines[-1] == "b" and "old" not in lines
     rows = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
-    assert rows == ["taught by", "---", "random or constant", "sink", "paper"]
+    assert rows == ["taught by", "---", "random or constant", "untrained", "sink", "paper"]
     assert "| sink | deform | 2 | " in page.read_text() and "| paper | mixture of 5 | 2 | " in page.read_text()
     # again: nothing is taught, not even read; what was lost is taught anew, to the same scores
     (tmp_path / "out/brains/3-steps/sink/seed-1.json").unlink()
@@ -103,6 +105,19 @@ def test_a_net_is_taught_once_and_only_measured_lines_are_written(example, phant
     run(which, monkeypatch, *words, "--budget", 1, "--tasks", "sink", "--seeds", 1)
     assert (tmp_path / "out/brains/1-steps/sink/seed-0.json").exists()
     assert "| sink | deform | 1 |" in (tmp_path / "out/which-tasks.md").read_text()
+
+
+def test_an_untrained_net_is_where_all_of_its_seed_begin(example, phantoms):
+    import torch
+
+    _, net, sets = example
+    part = sets.PARTS["brains"]
+    teaching = part.make(None, Path(), True)
+    lessons = [net.Lesson(tasks=tasks, seed=1, steps=2) for tasks in ((), ("sink",))]
+    start, other = (net.drawn(lesson, teaching, part).state_dict() for lesson in lessons)
+    kept, learnt = (net.taught(lesson, teaching, part).state_dict() for lesson in lessons)
+    assert all(torch.equal(start[key], other[key]) and torch.equal(start[key], kept[key]) for key in start)
+    assert not all(torch.equal(start[key], learnt[key]) for key in start)
 
 
 def test_seeds_and_tasks_make_other_nets(example, phantoms):
