@@ -193,8 +193,8 @@ def test_noise_masks_lie_in_the_foreground_and_are_drawn_until_there_is_one(shap
 def test_a_part_of_the_noise_is_the_noise_of_the_part():
     noise, found = GradientNoiseShape(finest=0, largest_angle=0.0)._noise, 0
     for seed in range(40):
-        at = noise(np.random.default_rng(seed), (50, 60), np.array([0, 0]), np.array([50, 60]))
-        part = noise(np.random.default_rng(seed), (50, 60), np.array([7, 9]), np.array([30, 45]))
+        at = noise(np.random.default_rng(seed), (50, 60), np.array([0, 0]), np.ones((50, 60), bool))
+        part = noise(np.random.default_rng(seed), (50, 60), np.array([7, 9]), np.ones((30, 45), bool))
         np.testing.assert_allclose(part, at[7:37, 9:54], atol=1e-12)
         found += (at > 0.5).any()
     assert found > 5
@@ -204,12 +204,12 @@ def test_a_part_of_the_noise_is_the_noise_of_the_part():
 def test_cells_have_the_stated_sizes_and_no_less_than_the_smallest(dims, exponents, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        perlin_texture.gradient_noise, "sample", lambda g, m, o, size: seen.append(m) or np.zeros(tuple(size))
+        perlin_texture.gradient_noise, "sample", lambda g, m, o, size, wanted: seen.append(m) or np.zeros(size)
     )
     side = 4 * 2**exponents
     task = GradientNoiseShape(largest_angle=0.0, finest=5)
     for seed in range(300):
-        task._noise(np.random.default_rng(seed), (side,) * dims, np.zeros(dims, int), np.full(dims, 8))
+        task._noise(np.random.default_rng(seed), (side,) * dims, np.zeros(dims, int), np.ones((8,) * dims, bool))
     cells = np.array([np.diag(m) * side for m in seen])
     for axis in range(dims):
         assert set(cells[:, axis].tolist()) == {2.0**a for a in range(exponents + 1)}

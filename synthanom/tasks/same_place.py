@@ -72,10 +72,18 @@ class SquareShape(AbstractScaledShape):
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationParams(AbstractParams):
-    """One interpolated patch."""
+    """One interpolated patch.
 
-    factor: float  # share of the other subject
-    limits: tuple[tuple[float, ...], tuple[float, ...]]  # the result is clipped to it, per channel
+    Attributes
+    ----------
+    factor : float
+        Share of the other subject.
+    limits : (2, C) numbers, image intensity units
+        What the result is clipped to.
+    """
+
+    factor: float
+    limits: tuple[tuple[float, ...], tuple[float, ...]]
 
     @property
     def strength(self) -> float:

@@ -39,6 +39,11 @@ class AbstractScaledShape(AbstractShape):
             At least half of the region must lie here.
         spacing : sequence of D floats, or None
             Voxel size in mm, in axis order; None where sizes are in voxels.
+
+        Raises
+        ------
+        NoPlace
+            If a bounded number of draws found none.
         """
 
     def draw(self, rng: np.random.Generator, foreground: MaskArray, within: MaskArray | None = None) -> Region:
