@@ -11,6 +11,7 @@ import pytest
 import torch
 from building import build, shards, smooth, write_nifti, write_pictures, write_volumes
 from PIL import Image
+from synthanom_builders.marked_boxes import MarkedBox
 
 from synthanom import Recipe
 from synthanom.errors import SynthanomError
@@ -176,6 +177,27 @@ def test_live_training_knows_the_priors(built):
                 again = replay_recipe(built, Recipe.from_json(recipe.to_json()))
                 assert np.array_equal(again.image, image)
         assert anomalous
+
+
+def test_live_training_places_by_the_priors_alone(raw, tmp_path):
+    """Without `inside_only`, which sends pictures one by one anyway."""
+    assert build(raw, "--out", tmp_path / "data", *FEW, "--within", "*_place.png").status == 0
+    with DataSet.open(tmp_path / "data") as data:
+        run = choose_run(data.tasks, 1, 0)
+        source = live_pictures(data, run, seed=3)
+        assert not source.options.inside_only
+        picks = training_picks(index_rows(data, run), run, epoch=1, seed=3, flip=0.0, live=True)
+        batches = list(LiveBatches(maker=LiveMaker(source, torch.device("cpu")), picks=picks, batch_size=3))
+        images = torch.cat([batch.images for batch in batches]).numpy()
+        assert any(source.recipe(pick) is not None for pick in picks)
+        for pick, image in zip(picks, images, strict=True):
+            assert np.array_equal(image, source.picture(pick)[0])
+
+
+def test_every_pixel_that_a_box_of_shares_touches_counts():
+    box = MarkedBox(first=(0.1, 0.25), end=(0.3, 0.5), shares=True).voxels((24, 24))
+    assert (box.first, box.end) == ((2, 6), (8, 12))  # 2.4 to 7.2, 6 to 12
+    assert MarkedBox(first=(1.0, 0.0), end=(1.0, 0.01), shares=True).voxels((24, 24)).end == (24, 1)
 
 
 def test_images_without_a_prior_are_skipped_like_other_bad_ones(raw, tmp_path):

@@ -480,7 +480,7 @@ FAULTS = [
         "builders/synthanom_builders/marked_boxes.py",
         "math.ceil(b * n)",
         "math.floor(b * n)",
-        "test_build_knee.py -k location_prior",
+        "test_build_within.py -k touches",
     ),
     (
         "training/kinds.py",
